@@ -1,0 +1,270 @@
+"""The registry: actors, and the images each one's LoRA is trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+from django.db.models import Count, F, Prefetch, Q
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from actors import storage
+
+if TYPE_CHECKING:
+    from training.models import TrainingVersion
+
+#: A dataset below the floor can't train; around the sweet spot it trains best; above it dilutes.
+IMAGES_FLOOR = 10
+IMAGES_BEST = (20, 30)
+IMAGES_MANY = 60
+
+
+class ActorQuerySet(models.QuerySet["Actor"]):
+    """Questions that pages, API and commands ask about actors."""
+
+    def active(self) -> ActorQuerySet:
+        """Everyone who is not retired."""
+        return self.filter(retired_at=None)
+
+    def search(self, words: str) -> ActorQuerySet:
+        """Actors whose number, name or description hold every word."""
+        found = self
+        for word in words.split():
+            match = Q(name__icontains=word) | Q(description__icontains=word) | Q(ethnicity__iexact=word)
+            if word.isdecimal() and len(word) < 19:
+                match |= Q(pk=int(word))
+            found = found.filter(match)
+        return found
+
+    def with_image_counts(self) -> ActorQuerySet:
+        """Adds ``included_images`` and ``synced_images`` (both of the included ones)."""
+        included = Q(dataset__images__included=True)
+        return self.annotate(
+            included_images=Count("dataset__images", filter=included, distinct=True),
+            synced_images=Count(
+                "dataset__images",
+                filter=included & Q(dataset__images__state=TrainingImage.State.SYNCED),
+                distinct=True,
+            ),
+        )
+
+
+class Actor(models.Model):
+    """A synthetic person. The primary key is the registry id; 0 is valid."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(
+        max_length=300, unique=True, help_text="The registry's name, also the default trigger token."
+    )
+    age = models.PositiveSmallIntegerField(null=True, blank=True)
+    sex = models.CharField(max_length=40, blank=True, db_index=True)
+    ethnicity = models.CharField(max_length=80, blank=True, db_index=True)
+    description = models.TextField(blank=True)
+    poster = models.ForeignKey(
+        "TrainingImage",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The picture in the library; the first included image when empty.",
+    )
+    position = models.PositiveBigIntegerField(default=0, db_index=True, help_text="Order in actors.json.")
+    source = models.TextField(
+        default="{}",
+        blank=True,
+        editable=False,
+        help_text="The registry record as it came in, as JSON text: unknown keys, key order and key types survive.",
+    )
+    versions_made = models.PositiveIntegerField(
+        default=0, editable=False, help_text="V-numbers given so far; never reused."
+    )
+    retired_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ActorQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        dataset: TrainingDataset
+        versions: models.Manager[TrainingVersion]
+
+    class Meta:
+        ordering = ("position", "id")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def number(self) -> str:
+        """The registry id as people write it: four digits."""
+        return f"{self.pk:04d}"
+
+    @property
+    def title(self) -> str:
+        """What a person reads: ``European, 55, male``; the name when no fact is known."""
+        facts = [self.ethnicity.replace("_", " ").capitalize(), str(self.age or ""), self.sex]
+        return ", ".join(fact for fact in facts if fact) or self.name
+
+    @property
+    def trigger_token(self) -> str:
+        """The word a LoRA answers to unless a training says otherwise."""
+        return self.name
+
+    def next_version_number(self) -> int:
+        """Takes the next V-number; call inside a transaction. Numbers are never given twice."""
+        Actor.objects.filter(pk=self.pk).update(versions_made=F("versions_made") + 1)
+        self.refresh_from_db(fields=["versions_made"])
+        return self.versions_made
+
+    def retire(self) -> None:
+        """Takes the actor out of the library; nothing is deleted."""
+        Actor.objects.filter(pk=self.pk, retired_at=None).update(retired_at=Now())
+
+
+class TrainingDataset(models.Model):
+    """The images of one actor, and what the registry claimed about them."""
+
+    class Kind(models.TextChoices):
+        """What the images are: drawn ones are not judged as photographs."""
+
+        PHOTOGRAPHS = "photographs"
+        DRAWN = "drawn"
+
+    actor = models.OneToOneField(Actor, on_delete=models.CASCADE, related_name="dataset")
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.PHOTOGRAPHS)
+    local_path = models.CharField(max_length=1000, blank=True)
+    source = models.TextField(
+        default="",
+        blank=True,
+        editable=False,
+        help_text="training_data as it came in; exported unchanged until the dataset changes here.",
+    )
+    changed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="First change made here."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    if TYPE_CHECKING:
+        images: models.Manager[TrainingImage]
+
+    def __str__(self) -> str:
+        return f"Dataset of {self.actor}"
+
+    def touch(self) -> None:
+        """Call after every change of images: from now on the registry exports what is here."""
+        TrainingDataset.objects.filter(pk=self.pk).update(
+            changed_at=Coalesce("changed_at", Now()), updated_at=Now()
+        )
+
+    def included_images(self) -> list[TrainingImage]:
+        """In order, from the prefetched set when there is one."""
+        return [image for image in self.images.all() if image.included]
+
+    def trainable_images(self) -> list[TrainingImage]:
+        """Included and in the object store: exactly what a training reads."""
+        return [image for image in self.included_images() if image.is_synced]
+
+    def fingerprint(self) -> str:
+        """Hash of the trainable images and captions; equal datasets have equal fingerprints."""
+        rows = sorted((image.sha256 or image.url, image.caption) for image in self.trainable_images())
+        return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    def claims(self) -> dict[str, Any]:
+        """``training_data`` as the registry had it, or ``{}``."""
+        claims: dict[str, Any] = json.loads(self.source) if self.source else {}
+        return claims
+
+    def claim_warnings(self) -> list[str]:
+        """Where the registry's claims and the images here disagree."""
+        claims, count = self.claims(), len(self.included_images())
+        claimed = claims.get("count")
+        if self.changed_at or claimed in (None, count):
+            return []
+        return [f"The registry claims {claimed} images; {count} are listed here."]
+
+
+class TrainingImage(models.Model):
+    """One picture of a dataset. ``url`` is its place in the object store, as ``s3://bucket/key``."""
+
+    class State(models.TextChoices):
+        """Whether the object store has the file."""
+
+        SYNCED = "synced"
+        LOCAL_ONLY = "local_only", "local only"
+        MISSING = "missing"
+
+    dataset = models.ForeignKey(TrainingDataset, on_delete=models.CASCADE, related_name="images")
+    position = models.PositiveIntegerField(default=0)
+    url = models.CharField(max_length=1200, blank=True)
+    source_url = models.CharField(
+        max_length=1200, blank=True, editable=False, help_text="The URL as it came in."
+    )
+    file_name = models.CharField(max_length=300)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.SYNCED)
+    checked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the object store was last asked."
+    )
+    caption = models.TextField(blank=True)
+    included = models.BooleanField(default=True)
+    notes = models.TextField(blank=True)
+    sha256 = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True, editable=False)
+    width = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    height = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    findings = models.JSONField(
+        default=list, blank=True, editable=False, help_text="What an inspection found."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("position", "id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "url"],
+                condition=~Q(url=""),
+                name="one_row_per_object",
+                violation_error_message="This dataset already holds that image.",
+            ),
+        ]
+        indexes = [models.Index(fields=["dataset", "included", "state"])]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether a training can read it."""
+        return self.state == self.State.SYNCED and bool(self.url)
+
+    def link(self) -> str:
+        """A signed link for a page, or empty when the file lies where this site can't reach."""
+        return storage.download_link(self.url) if self.is_synced else ""
+
+
+def prefetch_images() -> Prefetch[Any]:
+    """The images of each actor's dataset in two queries, for lists."""
+    return Prefetch("dataset__images", queryset=TrainingImage.objects.order_by("position", "id"))
+
+
+@transaction.atomic
+def ensure_dataset(actor: Actor) -> TrainingDataset:
+    """The actor's dataset, made when missing."""
+    dataset, _ = TrainingDataset.objects.get_or_create(actor=actor)
+    return dataset
+
+
+def now_iso() -> str:
+    """The present moment as the registry writes it: ISO 8601 in UTC with milliseconds."""
+    return iso(timezone.now())
+
+
+def iso(moment: datetime) -> str:
+    """``2026-01-31T09:30:00.000Z``."""
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

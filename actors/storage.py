@@ -1,0 +1,185 @@
+"""The object store: its addresses in every spelling, and signed links into it.
+
+Files lie in S3 (``S3_BUCKET``) or, by default, under ``var/media``; then the bucket is called
+``local`` and the links go through this site's own ``/files/`` view. Either way a link is signed
+and expires, and a worker needs no keys: it reads and writes by link.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cache
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import boto3
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+from django.core import signing
+from django.core.files.storage import default_storage
+from django.urls import reverse
+
+LOCAL_BUCKET = "local"
+_VIRTUAL_HOST = re.compile(
+    r"^(?P<bucket>.+)\.s3(?:-accelerate|[.-][a-z0-9-]+)?(?:\.dualstack)?\.amazonaws\.com$"
+)
+_PATH_HOST = re.compile(r"^s3(?:-accelerate|[.-][a-z0-9-]+)?(?:\.dualstack)?\.amazonaws\.com$")
+
+
+class Address(NamedTuple):
+    """Where one object lies."""
+
+    bucket: str
+    key: str
+
+    @property
+    def s3(self) -> str:
+        """``s3://bucket/key``, the spelling that the payload and the database use."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+def bucket_name() -> str:
+    """The bucket this site writes to."""
+    return settings.S3_BUCKET or LOCAL_BUCKET
+
+
+def parse(url: str) -> Address | None:
+    """The address behind any spelling of an S3 URL; ``None`` when it is not one.
+
+    Understood: ``s3://bucket/key``, virtual-hosted (``bucket.s3.region``, ``bucket.s3-accelerate``),
+    path-style (``s3-accelerate.amazonaws.com/bucket/key``), this store's own endpoint, this site's ``/files/``.
+    """
+    parts = urlsplit(url.strip())
+    host, path = parts.netloc.lower(), parts.path.lstrip("/")
+    bucket, _, key = path.partition("/")
+    if parts.scheme == "s3":
+        return Address(parts.netloc, path) if path else None
+    if parts.scheme not in ("http", "https"):
+        return None
+    if match := _VIRTUAL_HOST.match(host):
+        return Address(match["bucket"], unquote(path)) if path else None
+    own_hosts = {urlsplit(settings.S3_ENDPOINT_URL).netloc.lower()} if settings.S3_ENDPOINT_URL else set()
+    if (_PATH_HOST.match(host) or host in own_hosts) and bucket and key:
+        return Address(bucket, unquote(key))
+    if url.startswith(f"{settings.SITE_URL}/files/") and key:
+        return Address(LOCAL_BUCKET, unquote(key))
+    return None
+
+
+def public_url(address: Address) -> str:
+    """The https spelling that consumers of the registry read: virtual-hosted on AWS."""
+    key = quote(address.key)
+    if address.bucket == LOCAL_BUCKET and not settings.S3_BUCKET:
+        return f"{settings.SITE_URL}{reverse('file', args=[address.key])}"
+    if settings.S3_ENDPOINT_URL and address.bucket == settings.S3_BUCKET:
+        return f"{settings.S3_ENDPOINT_URL.rstrip('/')}/{address.bucket}/{key}"
+    return f"https://{address.bucket}.s3.{settings.S3_REGION}.amazonaws.com/{key}"
+
+
+def display_url(url: str) -> str:
+    """Path-style AWS URLs in their virtual-hosted form; anything else as it is."""
+    parts = urlsplit(url)
+    if _PATH_HOST.match(parts.netloc.lower()):
+        bucket, _, key = parts.path.lstrip("/").partition("/")
+        if key:
+            return f"https://{bucket}.{parts.netloc}/{key}"
+    return url
+
+
+def own(key: str) -> Address:
+    """The address of a key in this site's bucket."""
+    return Address(bucket_name(), key)
+
+
+def download_link(url: str, seconds: int | None = None) -> str:
+    """A signed GET link to an object; empty when this site has no way to reach it."""
+    address = parse(url)
+    if address is None:
+        return url if url.startswith("https://") else ""
+    return _link("get", address, seconds or settings.FILE_LINK_SECONDS)
+
+
+def upload_link(key: str, seconds: int | None = None) -> str:
+    """A signed link that takes one PUT of the file's bytes."""
+    return _link("put", own(key), seconds or settings.JOB_LINK_SECONDS)
+
+
+def _link(method: str, address: Address, seconds: int) -> str:
+    if settings.S3_BUCKET:
+        operation = {"get": "get_object", "put": "put_object"}[method]
+        params = {"Bucket": address.bucket, "Key": address.key}
+        link: str = s3_client().generate_presigned_url(operation, Params=params, ExpiresIn=seconds)
+        return link
+    if address.bucket != LOCAL_BUCKET:
+        return ""
+    token = sign(method, address.key, seconds)
+    path = reverse("file", args=[address.key])
+    base = settings.SITE_URL if method == "put" or seconds != settings.FILE_LINK_SECONDS else ""
+    return f"{base}{path}?token={token}"
+
+
+def sign(method: str, key: str, seconds: int) -> str:
+    """A token that allows one method on one key for some time.
+
+    The moment of expiry is rounded up to the hour, so that a page's links stay the same for a
+    while and browsers keep what they have loaded.
+    """
+    expires = int(-(-(time.time() + seconds) // 3600) * 3600)
+    return signing.dumps([method, key, expires], salt="actors.storage")
+
+
+def token_allows(token: str, method: str, key: str) -> bool:
+    """Whether the token was made here for this method and key, and has not expired."""
+    try:
+        allowed, for_key, expires = signing.loads(token, salt="actors.storage")
+    except (signing.BadSignature, ValueError, TypeError):
+        return False
+    return bool(allowed == method and for_key == key and expires > time.time())
+
+
+@cache
+def s3_client() -> BaseClient:
+    """One client for the process; boto3 clients are safe to share between threads."""
+    client: BaseClient = boto3.client(
+        "s3",
+        endpoint_url=settings.S3_ENDPOINT_URL,
+        region_name=settings.S3_REGION,
+        config=Config(
+            signature_version="s3v4", connect_timeout=5, read_timeout=30, retries={"max_attempts": 3}
+        ),
+    )
+    return client
+
+
+def exists(url: str) -> bool:
+    """Whether the object lies in the store now. Raises ``OSError`` when the store can't be asked."""
+    return size(url) is not None
+
+
+def size(url: str) -> int | None:
+    """Bytes of the object, or ``None`` when it is not there. Raises ``OSError`` when the store can't be asked."""
+    address = parse(url)
+    if address is None:
+        return None
+    if not settings.S3_BUCKET:
+        if address.bucket != LOCAL_BUCKET or not default_storage.exists(address.key):
+            return None
+        return int(default_storage.size(address.key))
+    try:
+        head: dict[str, Any] = s3_client().head_object(Bucket=address.bucket, Key=address.key)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in ("404", "NoSuchKey", "NotFound"):
+            return None
+        raise OSError(f"The object store refused to look at {address.s3}: {error}") from error
+    except BotoCoreError as error:
+        raise OSError(f"The object store can't be reached: {error}") from error
+    return int(head["ContentLength"])
+
+
+def save(key: str, content: Any) -> str:
+    """Writes a file (a Django ``File``) under exactly this key; returns its ``s3://`` URL."""
+    default_storage.save(key, content)
+    return own(key).s3

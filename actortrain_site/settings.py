@@ -1,0 +1,308 @@
+"""All settings, read from the environment (and ``.env``). ``.env.example`` explains each variable.
+
+Nothing needs to be set: the defaults run on one machine with SQLite, files under ``var/`` and the
+local endpoint. A wrong or half-set variable raises ``ImproperlyConfigured`` with one clear line.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env, EnvError, EnvValidationError
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env()
+env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"), recurse=False)
+
+
+def need(variable: str, because: str) -> str:
+    """The value of a variable that another one makes necessary."""
+    value = env.str(variable, "")
+    if not value:
+        raise ImproperlyConfigured(
+            f"{variable} is not set, but {because}. Set it in the environment or in .env."
+        )
+    return value
+
+
+def kept_secret(path: Path) -> str:
+    """A random secret, made once and kept in a file that only this user can read."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    secret = secrets.token_urlsafe(48)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:  # another process of the same start was faster
+        return path.read_text().strip()
+    with os.fdopen(handle, "w") as file:
+        file.write(secret)
+    return secret
+
+
+def read_environment() -> dict[str, Any]:
+    """Every setting that depends on the environment; malformed ones are named in one line."""
+    var = env.path("VAR_DIR", BASE_DIR / "var")
+    site_url = env.str("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+    host = urlsplit(site_url)
+    if host.scheme not in ("http", "https") or not host.hostname:
+        raise ImproperlyConfigured(f"PUBLIC_URL must look like https://actors.example.com, not {site_url!r}.")
+    values: dict[str, Any] = {
+        "VAR_DIR": var,
+        "SECRET_KEY": env.str("SECRET_KEY", "") or kept_secret(var / "secret_key"),
+        "DEBUG": env.bool("DEBUG", False),
+        "SITE_URL": site_url,
+        "ALLOWED_HOSTS": env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", host.hostname]),
+        "CSRF_TRUSTED_ORIGINS": env.list("CSRF_TRUSTED_ORIGINS", [f"{host.scheme}://{host.netloc}"]),
+        "SECURE_COOKIES": host.scheme == "https",
+        "DATABASE": env.dj_db_url("DATABASE_URL", f"sqlite:///{var / 'actortrain.sqlite3'}"),
+        "TASK_WORKERS": env.int("TASK_WORKERS", 3),
+        "BASE_MODEL": env.str("BASE_MODEL", ""),
+        "GPU_PRICE_PER_SECOND": env.float("GPU_PRICE_PER_SECOND", 0.0),
+        "LOG_LEVEL": env.str("LOG_LEVEL", "INFO").upper(),
+    }
+    values.update(read_object_store(), **read_endpoint(var))
+    return values
+
+
+def read_object_store() -> dict[str, Any]:
+    """Where files lie: S3 when ``S3_BUCKET`` is set, else ``var/media``."""
+    bucket = env.str("S3_BUCKET", "")
+    for variable in ("S3_ENDPOINT_URL", "S3_REGION"):
+        if env.str(variable, "") and not bucket:
+            need("S3_BUCKET", f"{variable} is")
+    if bucket and bool(env.str("AWS_ACCESS_KEY_ID", "")) != bool(env.str("AWS_SECRET_ACCESS_KEY", "")):
+        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            need(variable, "its other half is")
+    return {
+        "S3_BUCKET": bucket,
+        "S3_ENDPOINT_URL": env.str("S3_ENDPOINT_URL", "") or None,
+        "S3_REGION": env.str("S3_REGION", "") or "us-east-1",
+    }
+
+
+def read_endpoint(var: Path) -> dict[str, Any]:
+    """Who trains: RunPod when its key is set, else the local endpoint."""
+    endpoint = env.str("RUNPOD_ENDPOINT_ID", "") or env.str("MODEL_TRAINING_RUNPOD_ENDPOINT_ID", "")
+    key = env.str("RUNPOD_API_KEY", "")
+    if endpoint and not key:
+        need("RUNPOD_API_KEY", "RUNPOD_ENDPOINT_ID is")
+    if key and not endpoint:
+        need("RUNPOD_ENDPOINT_ID", "RUNPOD_API_KEY is")
+    if key:
+        url = env.str("RUNPOD_BASE_URL", "https://api.runpod.ai/v2")
+        return {
+            "RUNPOD_BASE_URL": url,
+            "RUNPOD_ENDPOINT_ID": endpoint,
+            "RUNPOD_API_KEY": key,
+            "LOCAL_ENDPOINT": False,
+        }
+    return {
+        "RUNPOD_BASE_URL": env.str("LOCAL_ENDPOINT_URL", "http://127.0.0.1:8800").rstrip("/") + "/v2",
+        "RUNPOD_ENDPOINT_ID": "local",
+        "RUNPOD_API_KEY": env.str("ACTORTRAIN_ENDPOINT_KEY", "") or kept_secret(var / "endpoint_key"),
+        "LOCAL_ENDPOINT": True,
+    }
+
+
+try:
+    _values = read_environment()
+except EnvValidationError as error:
+    raise ImproperlyConfigured(str(error)) from None
+except (EnvError, ValueError) as error:
+    raise ImproperlyConfigured(f"{error}. See .env.example.") from None
+
+VAR_DIR: Path = _values["VAR_DIR"]
+SECRET_KEY: str = _values["SECRET_KEY"]
+DEBUG: bool = _values["DEBUG"]
+SITE_URL: str = _values["SITE_URL"]
+ALLOWED_HOSTS: list[str] = _values["ALLOWED_HOSTS"]
+CSRF_TRUSTED_ORIGINS: list[str] = _values["CSRF_TRUSTED_ORIGINS"]
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "csp",
+    "django_htmx",
+    "django_q",
+    "rest_framework",
+    "actors",
+    "training",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "actortrain_site.urls"
+WSGI_APPLICATION = "actortrain_site.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "training.context.studio",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": _values["DATABASE"]}
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    # Web, tasks and commands write at once: WAL lets them, IMMEDIATE and the time-out make them queue.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+S3_BUCKET: str = _values["S3_BUCKET"]
+S3_ENDPOINT_URL: str | None = _values["S3_ENDPOINT_URL"]
+S3_REGION: str = _values["S3_REGION"]
+MEDIA_ROOT = VAR_DIR / "media"
+if S3_BUCKET:
+    _default_storage: dict[str, Any] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": S3_ENDPOINT_URL,
+            "region_name": S3_REGION,
+            "signature_version": "s3v4",
+            "file_overwrite": True,
+            "default_acl": None,
+            "querystring_auth": True,
+        },
+    }
+else:
+    _default_storage = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": MEDIA_ROOT, "allow_overwrite": True},
+    }
+# Tests render templates without collectstatic having run.
+_testing = "pytest" in sys.modules
+_static_backend = (
+    "django.contrib.staticfiles.storage.StaticFilesStorage"
+    if _testing or DEBUG
+    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+)
+STORAGES = {"default": _default_storage, "staticfiles": {"BACKEND": _static_backend}}
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "actortrain_site" / "static"]
+#: Links to files are signed and expire: seconds for a page, and for a job that may wait in a queue.
+FILE_LINK_SECONDS = 3600
+JOB_LINK_SECONDS = 2 * 24 * 3600
+#: Images above this never enter the dataset (bytes).
+MAX_IMAGE_BYTES = 40 * 1024 * 1024
+
+RUNPOD_BASE_URL: str = _values["RUNPOD_BASE_URL"]
+RUNPOD_ENDPOINT_ID: str = _values["RUNPOD_ENDPOINT_ID"]
+RUNPOD_API_KEY: str = _values["RUNPOD_API_KEY"]
+LOCAL_ENDPOINT: bool = _values["LOCAL_ENDPOINT"]
+#: Which base model trainings use: ``embedded`` for the local endpoint, ``flux`` for RunPod.
+BASE_MODEL: str = _values["BASE_MODEL"] or ("embedded" if LOCAL_ENDPOINT else "flux")
+GPU_PRICE_PER_SECOND: float = _values["GPU_PRICE_PER_SECOND"]
+if BASE_MODEL not in ("embedded", "flux"):
+    raise ImproperlyConfigured(f"BASE_MODEL must be embedded or flux, not {BASE_MODEL!r}.")
+
+# django-q2's defaults repeat tasks for ever; every task of ours is idempotent and bounded.
+Q_CLUSTER = {
+    "name": "actortrain",
+    "orm": "default",
+    "workers": _values["TASK_WORKERS"],
+    "timeout": 180,
+    "retry": 600,
+    "max_attempts": 3,
+    "queue_limit": 20,
+    "poll": 0.5,
+    "catch_up": False,
+    "save_limit": 500,
+    "label": "Tasks",
+}
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _values["SECURE_COOKIES"]
+SESSION_COOKIE_HTTPONLY = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if SESSION_COOKIE_SECURE:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+_image_sources = [SELF, "data:"]
+if S3_BUCKET:
+    _store = urlsplit(S3_ENDPOINT_URL or f"https://{S3_BUCKET}.s3.{S3_REGION}.amazonaws.com")
+    _image_sources.append(f"{_store.scheme}://{_store.netloc}")
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": _image_sources,
+        "connect-src": _image_sources,
+        "font-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": _values["LOG_LEVEL"]},
+    # httpx logs whole URLs at INFO, and ours carry signatures.
+    "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+}

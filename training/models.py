@@ -1,0 +1,435 @@
+"""Training versions: each one LoRA of an actor, from the launch to the good mark.
+
+Only the verbs of :class:`TrainingVersion` write ``status``. Each goes through ``_move``: one
+conditional UPDATE on the states it may start from, and one TrainingEvent if and only if a row
+changed. So two processes can do the same thing at once and exactly one of them does it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core import signing
+from django.db import models, transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from actors import storage
+from actors.models import Actor
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+    from training.runpod import JobReport, Progress
+
+
+class Status(models.TextChoices):
+    """States of a version; ``docs/architecture.md`` draws how they follow each other."""
+
+    PENDING = "pending"
+    SUBMITTING = "submitting"
+    QUEUED = "queued"
+    TRAINING = "training"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: A version in one of these is "a training": one per actor.
+ACTIVE = (Status.PENDING, Status.SUBMITTING, Status.QUEUED, Status.TRAINING)
+#: RunPod has a job for these.
+RUNNING = (Status.QUEUED, Status.TRAINING)
+TERMINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+#: The words the old system's clients know.
+WIRE_STATUS = {Status.SUBMITTING: "pending", Status.QUEUED: "pending"}
+
+
+class TrainingParameters(models.Model):
+    """The eleven parameters, by the names that the form, the API and the payload use.
+
+    Nullable, because versions imported from the old system lack some; a launch sets all.
+    """
+
+    learning_rate = models.FloatField(null=True)
+    max_train_steps = models.PositiveIntegerField(null=True)
+    network_dim = models.PositiveIntegerField(null=True)
+    network_alpha = models.FloatField(null=True)
+    class_tokens = models.CharField(max_length=300, blank=True)
+    batch_size = models.PositiveIntegerField(null=True)
+    num_repeats = models.PositiveIntegerField(null=True)
+    lr_scheduler = models.CharField(max_length=60, blank=True)
+    lr_warmup_steps = models.PositiveIntegerField(null=True)
+    optimizer_type = models.CharField(max_length=60, blank=True)
+    gradient_dtype = models.CharField(max_length=20, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def parameters(self) -> dict[str, Any]:
+        """The eleven by name; those this row lacks are left out. Whole numbers come out whole."""
+        values = {name: getattr(self, name) for name in PARAMETER_NAMES}
+        if isinstance(values["network_alpha"], float) and values["network_alpha"].is_integer():
+            values["network_alpha"] = int(values["network_alpha"])
+        return {name: value for name, value in values.items() if value not in (None, "")}
+
+
+PARAMETER_NAMES = tuple(field.name for field in TrainingParameters._meta.local_fields)
+
+
+class TrainingVersionQuerySet(models.QuerySet["TrainingVersion"]):
+    """Questions that pages, API and tasks ask about versions."""
+
+    def active(self) -> TrainingVersionQuerySet:
+        """Everything that still has an end before it."""
+        return self.filter(status__in=ACTIVE)
+
+    def due(self, now: datetime) -> TrainingVersionQuerySet:
+        """Versions with a job whose next look is due, the longest waiting first."""
+        return self.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now), status__in=RUNNING).order_by(
+            "next_poll_at"
+        )
+
+
+class TrainingVersion(TrainingParameters):
+    """One training of one actor and the LoRA it made: V1, V2, …"""
+
+    actor = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    name = models.CharField(max_length=200, blank=True)
+    public_id = models.CharField(
+        max_length=200, help_text="The id on the wire; for imported versions the one they came with."
+    )
+    description = models.TextField(blank=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING, editable=False)
+    error = models.TextField(blank=True)
+    source = models.TextField(
+        default="", blank=True, editable=False, help_text="The imported JSON as it came in."
+    )
+
+    base_model = models.CharField(max_length=200, blank=True)
+    seed = models.PositiveBigIntegerField(default=42)
+    image_count = models.PositiveIntegerField(default=0)
+    dataset_fingerprint = models.CharField(max_length=80, blank=True)
+    images = models.JSONField(
+        default=list, editable=False, help_text="URL and caption of each image it was trained on."
+    )
+    repeats = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="repeated_by"
+    )
+
+    endpoint_id = models.CharField(max_length=200, blank=True)
+    request_id = models.CharField(max_length=100, blank=True)
+    job_id = models.CharField(max_length=200, null=True, blank=True, unique=True)
+    worker_id = models.CharField(max_length=200, blank=True)
+    delay_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    execution_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    next_poll_at = models.DateTimeField(null=True, blank=True, editable=False)
+    poll_failures = models.PositiveIntegerField(default=0, editable=False)
+
+    stage = models.CharField(max_length=40, blank=True)
+    step = models.PositiveIntegerField(default=0)
+    seconds_per_step = models.FloatField(null=True, blank=True)
+    stages = models.JSONField(default=list, editable=False)
+    loss_history = models.JSONField(default=list, editable=False)
+    log = models.JSONField(default=list, editable=False)
+
+    lora_url = models.CharField(max_length=1200, blank=True)
+    lora_name = models.CharField(max_length=300, blank=True)
+    lora_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+
+    is_good = models.BooleanField(default=False)
+    good_at = models.DateTimeField(null=True, blank=True)
+    good_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    good_reason = models.TextField(blank=True)
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = TrainingVersionQuerySet.as_manager()
+
+    if TYPE_CHECKING:
+        events: models.Manager[TrainingEvent]
+        samples: models.Manager[SampleImage]
+
+    class Meta:
+        ordering = ("-number",)
+        constraints = [
+            models.UniqueConstraint(fields=["actor", "number"], name="one_version_per_number"),
+            models.UniqueConstraint(fields=["actor", "public_id"], name="one_version_per_public_id"),
+            models.UniqueConstraint(
+                fields=["actor"], condition=Q(is_good=True), name="one_good_version_per_actor"
+            ),
+            models.UniqueConstraint(
+                fields=["actor"], condition=Q(status__in=ACTIVE), name="one_active_training_per_actor"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_good=False) | Q(status=Status.COMPLETED), name="good_only_when_completed"
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "next_poll_at"]), models.Index(fields=["-created_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.name}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Fills the names that follow from the number."""
+        self.name = self.name or f"V{self.number}"
+        self.public_id = self.public_id or str(uuid.uuid4())
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        """The training's page."""
+        return reverse("training", args=[self.pk])
+
+    # What it is
+
+    @property
+    def model_name(self) -> str:
+        """``actor_7_V3``: the name RunPod's containers know it by."""
+        return f"actor_{self.actor_id}_V{self.number}"
+
+    @property
+    def lora_key(self) -> str:
+        """Where the LoRA lies in the object store; known before it is trained."""
+        return f"loras/{self.actor_id}/{self.request_id}/{self.model_name}.safetensors"
+
+    @property
+    def lora_address(self) -> str:
+        """Where to fetch the LoRA: the virtual-hosted form of what came."""
+        return storage.display_url(self.lora_url)
+
+    def sample_key(self, step: int, prompt: int) -> str:
+        """Where a sample lies in the object store."""
+        return f"samples/{self.actor_id}/{self.request_id}/step{step:05d}_{prompt:02d}.png"
+
+    @property
+    def wire_status(self) -> str:
+        """The status in the words of the old system."""
+        return WIRE_STATUS.get(Status(self.status), self.status)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it still has an end before it."""
+        return self.status in ACTIVE
+
+    @property
+    def progress_fraction(self) -> float:
+        """Share of the steps done, 0 to 1."""
+        if self.status == Status.COMPLETED:
+            return 1.0
+        return min(1.0, self.step / self.max_train_steps) if self.max_train_steps else 0.0
+
+    @property
+    def webhook_token(self) -> str:
+        """Names this version to the webhook and can't be guessed. A repeat has a request id of its own."""
+        return signing.dumps([self.pk, self.request_id], salt="training.webhook", compress=True)
+
+    @staticmethod
+    def read_webhook_token(token: str) -> tuple[int, str]:
+        """Primary key and request id behind a token. Raises ``signing.BadSignature``."""
+        pk, request_id = signing.loads(token, salt="training.webhook")
+        return int(pk), str(request_id)
+
+    # What happens to it
+
+    def _move(
+        self,
+        to: Status,
+        allowed: tuple[Status, ...],
+        message: str,
+        *,
+        level: str = "info",
+        by: User | None = None,
+        **changes: Any,
+    ) -> bool:
+        """The only writer of ``status``. True when this call is the one that moved it."""
+        with transaction.atomic():
+            moved = TrainingVersion.objects.filter(pk=self.pk, status__in=allowed).update(
+                status=to, updated_at=timezone.now(), **changes
+            )
+            if moved:
+                self.events.create(kind=to, level=level, message=message, by=by)
+        self.refresh_from_db()
+        return bool(moved)
+
+    def note(self, message: str, level: str = "info", by: User | None = None) -> None:
+        """Writes a line into the timeline without changing the state."""
+        self.events.create(kind="note", level=level, message=message, by=by)
+
+    def claim(self) -> bool:
+        """Takes the right to submit it: exactly one caller gets True, once."""
+        return self._move(
+            Status.SUBMITTING, (Status.PENDING,), "Sending to the endpoint", submitted_at=timezone.now()
+        )
+
+    def mark_submitted(self, job_id: str) -> bool:
+        """The endpoint accepted it under this id."""
+        return self._move(
+            Status.QUEUED,
+            (Status.SUBMITTING,),
+            f"In the endpoint's queue, job {job_id}",
+            job_id=job_id,
+            next_poll_at=None,
+        )
+
+    def mark_not_sent(self, reason: str) -> bool:
+        """The endpoint surely never got it: it may be sent again by itself."""
+        return self._move(
+            Status.PENDING, (Status.SUBMITTING,), f"Not sent: {reason}", level="warning", submitted_at=None
+        )
+
+    def fail(self, reason: str, allowed: tuple[Status, ...] = ACTIVE, **changes: Any) -> bool:
+        """Ends it with the reason that people read."""
+        return self._move(
+            Status.FAILED, allowed, reason, level="error", error=reason, finished_at=timezone.now(), **changes
+        )
+
+    def cancel(self, by: User | None = None) -> bool:
+        """Ends it for a person. The job, if there is one, is stopped by ``tasks.cancel_job``."""
+        return self._move(
+            Status.CANCELLED, ACTIVE, "Cancelled", level="warning", by=by, finished_at=timezone.now()
+        )
+
+    def complete(self, lora_url: str, **changes: Any) -> bool:
+        """Ends it with a LoRA."""
+        return self._move(
+            Status.COMPLETED,
+            (Status.SUBMITTING, *RUNNING),
+            "Completed",
+            lora_url=lora_url,
+            stage="done",
+            step=self.max_train_steps or self.step,
+            finished_at=timezone.now(),
+            error="",
+            **changes,
+        )
+
+    def apply_report(self, report: JobReport) -> bool:
+        """Takes in what the endpoint says about the job: idempotent, order-free, never backwards.
+
+        Webhook, sweep, "Check status" and late updates all end here. Returns whether anything changed.
+        """
+        from training.reports import apply
+
+        return apply(self, report)
+
+    def record_progress(self, progress: Progress) -> bool:
+        """Takes in a picture of the progress unless a later one is here already."""
+        from training.reports import record_progress
+
+        return record_progress(self, progress)
+
+    def mark_good(self, by: User | None = None, reason: str = "") -> TrainingVersion | None:
+        """Makes this the actor's one good version. Returns the former one.
+
+        Raises ``NotCompleted`` when there is no LoRA to be good.
+        """
+        with transaction.atomic():
+            # The actor's row is the lock: two people marking at once come one after the other.
+            Actor.objects.select_for_update().get(pk=self.actor_id)
+            self.refresh_from_db()
+            if self.status != Status.COMPLETED:
+                raise NotCompleted(f"{self.name} is {self.status}: only a completed version can be good.")
+            former = TrainingVersion.objects.filter(actor_id=self.actor_id, is_good=True).first()
+            if former and former.pk == self.pk:
+                return former
+            if former:
+                former.unmark_good(by)
+            TrainingVersion.objects.filter(pk=self.pk).update(
+                is_good=True,
+                good_at=timezone.now(),
+                good_by=by,
+                good_reason=reason,
+                updated_at=timezone.now(),
+            )
+            self.note(f"Marked good{': ' + reason if reason else ''}", by=by)
+        self.refresh_from_db()
+        return former
+
+    def unmark_good(self, by: User | None = None) -> bool:
+        """Takes the mark away; who marked it and why stays in the timeline."""
+        with transaction.atomic():
+            changed = TrainingVersion.objects.filter(pk=self.pk, is_good=True).update(
+                is_good=False, good_at=None, good_by=None, good_reason="", updated_at=timezone.now()
+            )
+            if changed:
+                self.note("No longer the good version", by=by)
+        self.refresh_from_db()
+        return bool(changed)
+
+
+class NotCompleted(Exception):
+    """Only a completed version can be good."""
+
+
+class TrainingEvent(models.Model):
+    """One line of a version's timeline: a state it entered, or a note."""
+
+    version = models.ForeignKey(TrainingVersion, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=20)
+    level = models.CharField(max_length=10, default="info")
+    message = models.TextField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        ordering = ("at", "id")
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SampleImage(models.Model):
+    """A picture drawn during training: always the same prompts and seeds, so steps compare."""
+
+    version = models.ForeignKey(TrainingVersion, on_delete=models.CASCADE, related_name="samples")
+    step = models.PositiveIntegerField()
+    prompt_index = models.PositiveIntegerField()
+    prompt = models.TextField(blank=True)
+    seed = models.PositiveBigIntegerField(default=0)
+    url = models.CharField(max_length=1200)
+
+    class Meta:
+        ordering = ("step", "prompt_index")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version", "step", "prompt_index"], name="one_sample_per_step_and_prompt"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"step {self.step}, prompt {self.prompt_index}"
+
+    def link(self) -> str:
+        """A signed link for a page."""
+        return storage.download_link(self.url)
+
+
+class ParameterDraft(TrainingParameters):
+    """Parameters a person has edited for an actor but not started yet."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    actor = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="drafts")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "actor"], name="one_draft_per_person_and_actor")
+        ]
+
+    def __str__(self) -> str:
+        return f"Draft of {self.user} for {self.actor}"
