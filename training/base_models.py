@@ -1,0 +1,145 @@
+"""Base models: what each is for, which values it allows, and which it recommends for how many images.
+
+The tables stand here and nowhere else. FLUX's is the old system's; the embedded base's was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from training.parameters import SPECS, ParameterErrors, Parameters, ParameterSpec
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What suits datasets of up to ``up_to`` images (None: of any size above)."""
+
+    up_to: int | None
+    max_train_steps: int
+    learning_rate: float
+    num_repeats: int
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A base model and what it wants. ``key`` is the payload's ``base_model``."""
+
+    key: str
+    name: str
+    subject: str
+    table: tuple[Recommendation, ...]
+    batch_size: int
+    #: Ranges and defaults that differ from ``SPECS``, by parameter name.
+    changes: Mapping[str, Mapping[str, Any]]
+    #: The rule for durations until finished runs teach a better one.
+    seconds_per_step: float
+    overhead_seconds: float
+    curate_above: int | None = None
+
+    def specs(self) -> dict[str, ParameterSpec]:
+        """The eleven in the order of the form, with the ranges and defaults of this base."""
+        return {name: replace(spec, **self.changes.get(name, {})) for name, spec in SPECS.items()}
+
+
+FLUX = BaseModel(
+    key="black-forest-labs/FLUX.1-dev",
+    name="FLUX.1-dev",
+    subject="photographs",
+    table=(
+        Recommendation(15, 1500, 2e-4, 2),
+        Recommendation(30, 2000, 2.5e-4, 2),
+        Recommendation(60, 2500, 1.5e-4, 1),
+        Recommendation(None, 3000, 1e-4, 1),
+    ),
+    batch_size=1,
+    changes={},
+    seconds_per_step=1.5,
+    overhead_seconds=120,
+    curate_above=60,
+)
+
+#: Tiny models want a higher learning rate, and all images at once: 15 images, 400 steps in 73 s
+#: on 2 cores draw every mark of a demo actor.
+EMBEDDED = BaseModel(
+    key="embedded",
+    name="Embedded base",
+    subject="drawn portraits of 64 × 64 pixels",
+    table=(Recommendation(None, 400, 2e-3, 1),),
+    batch_size=15,
+    changes={
+        "learning_rate": {"maximum": 1e-2, "default": 2e-3},
+        "max_train_steps": {"minimum": 20, "default": 400},
+        "batch_size": {"maximum": 16, "default": 15},
+        "num_repeats": {"default": 1},
+        "network_dim": {"minimum": 4},
+        "network_alpha": {"minimum": 1},
+        "lr_warmup_steps": {"default": 80},
+    },
+    seconds_per_step=0.2,
+    overhead_seconds=25,
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A choice between time and likeness, as factors on the recommended values."""
+
+    label: str
+    steps: float
+    learning_rate: float
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": Preset("Quick: a first look", 0.5, 1.25),
+    "balanced": Preset("Balanced: recommended", 1, 1),
+    "thorough": Preset("Thorough: the best likeness", 1.5, 0.75),
+}
+
+
+def base_model(key: str) -> BaseModel:
+    """The base of this name; any other hub id or directory is taken for a FLUX model."""
+    if key == EMBEDDED.key:
+        return EMBEDDED
+    if key in ("", "flux", FLUX.key):
+        return FLUX
+    return replace(FLUX, key=key, name=key)
+
+
+def auto_adjust(
+    image_count: int, base: BaseModel, preset: str = "balanced", class_tokens: str = ""
+) -> tuple[Parameters, list[str]]:
+    """Recommended parameters for a dataset of this size, and what to mind about it."""
+    if image_count < 1:
+        raise ParameterErrors({"image_count": "There are no images to train on: add some and include them."})
+    if preset not in PRESETS:
+        raise ParameterErrors({"preset": f"The preset must be one of {', '.join(PRESETS)}."})
+    factor, table = PRESETS[preset], base.specs()
+    row = next(row for row in base.table if row.up_to is None or image_count <= row.up_to)
+    steps = int(_clamp(table["max_train_steps"], round(row.max_train_steps * factor.steps)))
+    rate = float(f"{row.learning_rate * factor.learning_rate:.2g}")
+    parameters = Parameters(
+        learning_rate=_clamp(table["learning_rate"], rate),
+        max_train_steps=steps,
+        network_dim=16,
+        network_alpha=8,
+        class_tokens=class_tokens,
+        batch_size=min(base.batch_size, image_count),
+        num_repeats=row.num_repeats,
+        lr_scheduler="cosine",
+        lr_warmup_steps=steps * 20 // 100,
+        optimizer_type="adamw8bit",
+        gradient_dtype="bf16",
+    )
+    warnings = []
+    if base.curate_above is not None and image_count > base.curate_above:
+        warnings.append(f"{image_count} images are many: a choice of the best 30 to 60 trains better.")
+    if image_count < 10:
+        warnings.append(f"{image_count} images are few: 15 to 30 in varied light and pose train better.")
+    return parameters, warnings
+
+
+def _clamp(spec: ParameterSpec, value: float) -> float:
+    low, high = spec.minimum, spec.maximum
+    return value if low is None or high is None else min(max(value, low), high)
