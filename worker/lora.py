@@ -1,0 +1,81 @@
+"""The LoRA itself: where it sits in a Flux transformer, and the file it ends in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save
+from torch import Tensor, nn
+
+ADAPTER = "default"
+ATTENTION = r"to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out"
+#: Attention and feed-forward layers. Marks of a face (a scar, eyes of two colours) need the latter.
+TARGETS = (
+    rf"transformer_blocks\.\d+\.(attn\.({ATTENTION})|ff(_context)?\.net\.(0\.proj|2))"
+    r"|single_transformer_blocks\.\d+\.(attn\.(to_q|to_k|to_v)|proj_mlp|proj_out)"
+)
+
+
+def add_lora(transformer: nn.Module, dim: int, alpha: int) -> list[nn.Parameter]:
+    """Freezes ``transformer`` and gives it a LoRA that changes nothing yet; its weights are fp32."""
+    transformer.requires_grad_(False)
+    transformer.add_adapter(LoraConfig(r=dim, lora_alpha=alpha, target_modules=TARGETS), ADAPTER)
+    weights = [parameter for parameter in transformer.parameters() if parameter.requires_grad]
+    for weight in weights:
+        weight.data = weight.data.float()
+    return weights
+
+
+def _layers(transformer: nn.Module) -> Iterator[LoraLayer]:
+    return (module for module in transformer.modules() if isinstance(module, LoraLayer))
+
+
+def switch_lora(transformer: nn.Module, on: bool) -> None:
+    """Lets the base answer alone, or with its LoRA."""
+    if on:
+        transformer.enable_adapters()
+    else:
+        transformer.disable_adapters()
+
+
+@torch.no_grad()
+def settle_lora(transformer: nn.Module, dtype: torch.dtype) -> None:
+    """Makes the LoRA exactly what its file will hold, so that the last samples show the file.
+
+    The strength (alpha / dim) goes into the weights: some programs that read LoRA files look for
+    it in the metadata, some in extra tensors, and some assume 1.
+    """
+    for layer in _layers(transformer):
+        down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+        down.copy_(down.to(dtype))
+        up.copy_((up * layer.scaling[ADAPTER]).to(dtype))
+        layer.scaling[ADAPTER] = 1.0
+
+
+def write_lora(path: Path, transformer: nn.Module, dtype: torch.dtype, metadata: dict[str, str]) -> str:
+    """Writes ``path`` in one move and returns its SHA-256. Raises ``OSError`` on a full disk.
+
+    Call :func:`settle_lora` first. diffusers' naming: ``transformer.BLOCK.lora_A.weight``.
+    """
+    state = get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
+    tensors: dict[str, Tensor] = {
+        f"transformer.{name}": value.to("cpu", dtype).contiguous() for name, value in sorted(state.items())
+    }
+    content = save(tensors, metadata={"format": "pt", **metadata})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return hashlib.sha256(content).hexdigest()

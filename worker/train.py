@@ -1,0 +1,290 @@
+"""Trains a LoRA on a Flux base model: ``python -m worker.train JOB_DIR``.
+
+``JOB_DIR/job.json`` is the order (``job.py``); events go to standard output (``events.py``).
+Exits with 0 and a ``done`` event, or with 1 and an ``error`` event. SIGTERM stops it at once; it
+never leaves half a LoRA. The same job gives the same bytes on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib.metadata
+import math
+import os
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+from diffusers import FluxPipeline
+from torch import nn
+
+from worker.base_model import base_card, load_base
+from worker.dataset import Examples, batches, encode_images, encode_texts, join, read_image, trigger_caption
+from worker.events import Done, Error, Heldback, Level, Log, Sample, Stage, Step, Validation, emit
+from worker.flow import Flow, mix
+from worker.job import Job, JobError, JobImage, load_job
+from worker.lora import add_lora, settle_lora, switch_lora, write_lora
+from worker.optim import make_optimizer, make_schedule
+from worker.prior import SHARE, Prior, prior_captions, record_prior
+from worker.sampling import Drawing, draw, save_sample
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+#: At most this many training images are looked at for the fixed-noise loss.
+VALIDATION_IMAGES = 16
+#: Space wanted beside the LoRA itself, for samples.
+SPARE_BYTES = 20_000_000
+VERSION = "1.0"
+
+
+def log(message: str, level: Level = "info") -> None:
+    """One line for the person who watches."""
+    emit(Log(level, message))
+
+
+def prepare_machine() -> torch.device:
+    """CUDA if there is one; else the CPU, kindly: behind other processes, one core left free."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    os.nice(10)
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(int(os.environ.get("ACTORTRAIN_THREADS") or max(1, cores - 1)))
+    return torch.device("cpu")
+
+
+def load(job: Job, device: torch.device) -> FluxPipeline:
+    """The base on ``device``, frozen, in the precision it trains with."""
+    dtype = DTYPES[job.parameters.gradient_dtype] if device.type == "cuda" else torch.float32
+    try:
+        pipeline = load_base(job.base, dtype)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise JobError(
+            f"The base model {job.base_model} could not be loaded ({reason}). Give an existing directory or "
+            "hub id; a hub model also needs the network, and HF_TOKEN if access to it is granted by name."
+        ) from None
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            part.requires_grad_(False).to(device)
+    if device.type == "cpu":
+        name = job.parameters.gradient_dtype
+        log(
+            f"no GPU: training in fp32 on {torch.get_num_threads()} CPU thread(s), as {name} is slower there; "
+            f"the LoRA is saved as {name}"
+        )
+    else:
+        pipeline.transformer.enable_gradient_checkpointing()
+        log(f"training in {job.parameters.gradient_dtype} on {torch.cuda.get_device_name()}")
+    return pipeline
+
+
+class Trainer:
+    """One job in memory: base, LoRA, cached examples, random numbers."""
+
+    def __init__(self, job: Job, device: torch.device) -> None:
+        self.job, self.device = job, device
+        self.parameters = job.parameters
+        torch.manual_seed(job.seed)
+        self.generator = torch.Generator().manual_seed(job.seed)
+        card = base_card(job.base)
+        self.drawing = Drawing.of(card)
+        # Images are read first: a corrupt one is told before a large base is loaded.
+        pictures = [read_image(image, self.drawing.resolution) for image in job.images]
+        heldback = [read_image(image, self.drawing.resolution) for image in job.heldback]
+        log(f"{len(pictures)} images read" + (f", {len(heldback)} held back" if heldback else ""))
+        self.pipeline = load(job, device)
+        self.flow = Flow.of(self.pipeline, self.drawing.resolution)
+
+        captions, held_captions = self._captions(job.images), self._captions(job.heldback)
+        generic = prior_captions(card, job.seed)
+        samples = [sample.prompt for sample in job.sample_prompts]
+        self.texts = encode_texts(
+            self.pipeline, ["", *captions, *held_captions, *generic, *samples], self.drawing.max_tokens
+        )
+        self.examples = self._examples(pictures, captions)
+        self.heldback = self._examples(heldback, held_captions) if heldback else None
+        self._release_text_encoders()
+        self.prior: Prior | None = None
+        if generic:
+            texts = [self.texts[caption] for caption in generic]
+            self.prior = record_prior(self.flow, texts, self.examples.latents.shape[1:], job.seed, device)
+        self.weights = add_lora(
+            self.pipeline.transformer, self.parameters.network_dim, self.parameters.network_alpha
+        )
+        self._check_space()
+
+    def _captions(self, images: list[JobImage]) -> list[str]:
+        return [trigger_caption(image.caption, self.parameters.class_tokens) for image in images]
+
+    def _examples(self, pictures: list[object], captions: list[str]) -> Examples:
+        return join(encode_images(self.pipeline, pictures), [self.texts[caption] for caption in captions])
+
+    def _release_text_encoders(self) -> None:
+        """Every text of the job is encoded; FLUX's T5 alone holds 9 GB."""
+        self.pipeline.text_encoder = self.pipeline.text_encoder_2 = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _check_space(self) -> None:
+        """Better now than after the training."""
+        self.job.output.parent.mkdir(parents=True, exist_ok=True)
+        needed = 2 * sum(weight.numel() for weight in self.weights) + SPARE_BYTES
+        free = shutil.disk_usage(self.job.output.parent).free
+        if free < needed:
+            raise JobError(
+                f"Disk full: {free // 2**20} MB free, {needed // 2**20} MB needed for LoRA and samples. "
+                "Free some space and launch again."
+            )
+
+    def loss_of(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Flow-matching loss of the examples at ``indices``, and the loss to learn from."""
+        actor = self.examples.pick(torch.tensor(indices))
+        noise = torch.randn(actor.latents.shape, generator=self.generator).to(self.device)
+        sigma = self.flow.times(len(indices), self.generator).to(self.device)
+        mixed, wanted = mix(actor.latents, noise, sigma), noise - actor.latents.float()
+        sequences, pooled = actor.sequences, actor.pooled
+        if self.prior:
+            kept = self.prior.pick(max(1, round(SHARE * len(indices))), self.generator)
+            mixed, sigma = torch.cat([mixed, kept.mixed]), torch.cat([sigma, kept.sigma])
+            wanted = torch.cat([wanted, kept.answers])
+            sequences, pooled = torch.cat([sequences, kept.sequences]), torch.cat([pooled, kept.pooled])
+        answer = self.flow.predict(mixed, sigma, sequences, pooled)
+        errors = (answer - wanted).square().mean(dim=(1, 2))
+        return errors[: len(indices)].mean(), errors.mean()
+
+    def train(self, after_step: Callable[[int], None]) -> None:
+        """All steps. ``after_step`` is called with 0 before the first and after each with its number."""
+        parameters, transformer = self.parameters, self.pipeline.transformer
+        optimizer = make_optimizer(
+            self.weights, parameters, self.device, lambda message: log(message, "warning")
+        )
+        schedule = make_schedule(optimizer, parameters)
+        half = self.device.type == "cuda"
+        dtype = DTYPES[parameters.gradient_dtype]
+        scaler = torch.amp.GradScaler(enabled=half and dtype is torch.float16)
+        order = batches(len(self.examples), parameters.num_repeats, parameters.batch_size, self.job.seed)
+        after_step(0)
+        spent = 0.0
+        transformer.train()
+        for step in range(1, parameters.max_train_steps + 1):
+            started = time.monotonic()
+            rate = schedule.get_last_lr()[0]
+            precision: AbstractContextManager[object] = (
+                torch.autocast("cuda", dtype) if half else nullcontext()
+            )
+            with precision:
+                loss, objective = self.loss_of(next(order))
+            scaler.scale(objective).backward()
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(self.weights, 1.0)
+            scaler.step(optimizer)
+            scaler.update()
+            schedule.step()
+            optimizer.zero_grad()
+            value = loss.item()
+            if not math.isfinite(value):
+                raise JobError(
+                    f"The loss is {value} at step {step}: the training went astray. Lower the learning rate."
+                )
+            spent += time.monotonic() - started
+            emit(Step(step, parameters.max_train_steps, round(value, 6), rate, round(spent / step, 4)))
+            after_step(step)
+
+    @torch.no_grad()
+    def look(self, step: int) -> None:
+        """Fixed-noise loss and samples at the steps that the job names."""
+        if step not in self.job.sample_steps:
+            return
+        few = self.examples.pick(torch.arange(min(len(self.examples), VALIDATION_IMAGES)))
+        emit(Validation(step, round(self.flow.fixed_loss(few, self.job.seed), 6)))
+        for index, sample in enumerate(self.job.sample_prompts):
+            text, empty = self.texts[sample.prompt], self.texts[""]
+            image = draw(self.pipeline, self.drawing, text, empty, sample.seed)
+            path = save_sample(image, self.job.samples, step, index, sample)
+            emit(Sample(step, index, sample.seed, str(path)))
+
+    def compare_heldback(self) -> None:
+        """Denoising loss on images the LoRA has never seen, without and with it."""
+        if not self.heldback:
+            return
+        losses = []
+        for on in (False, True):
+            switch_lora(self.pipeline.transformer, on)
+            losses.append(round(self.flow.fixed_loss(self.heldback, self.job.seed), 6))
+        emit(Heldback(len(self.heldback), *losses))
+
+    def metadata(self) -> dict[str, str]:
+        """What the LoRA's file says of itself."""
+        versions = (f"{name} {importlib.metadata.version(name)}" for name in ("torch", "diffusers", "peft"))
+        return {
+            "model_name": self.job.model_name,
+            "trigger_token": self.parameters.class_tokens,
+            "parameters": self.parameters.as_json(),
+            "base_model": self.job.base_model,
+            "dataset_fingerprint": self.job.dataset_fingerprint,
+            "step": str(self.parameters.max_train_steps),
+            "seed": str(self.job.seed),
+            "software": f"ActorTrain {VERSION}; " + "; ".join(versions),
+        }
+
+
+def run(job: Job) -> None:
+    """The whole job, from images to the written LoRA."""
+    started = time.monotonic()
+    device = prepare_machine()
+    trainer = Trainer(job, device)
+    dtype = DTYPES[job.parameters.gradient_dtype]
+    transformer = trainer.pipeline.transformer
+
+    def after_step(step: int) -> None:
+        if step == job.parameters.max_train_steps:
+            settle_lora(transformer, dtype)
+        trainer.look(step)
+
+    emit(Stage("training"))
+    trainer.train(after_step)
+    trainer.compare_heldback()
+    digest = write_lora(job.output, transformer, dtype, trainer.metadata())
+    seconds = round(time.monotonic() - started, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    emit(Done(str(job.output), job.output.stat().st_size, digest, seconds, peak))
+
+
+def explain(error: BaseException) -> str | None:
+    """One sentence for the failures that a person can do something about."""
+    text = str(error)
+    if isinstance(error, JobError):
+        return text
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Disk full: free some space on the worker and launch again."
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
+        return "Not enough memory: lower batch_size or network_dim, or use a worker with more of it."
+    return None
+
+
+def main() -> int:
+    """Command line; see the head of this file."""
+    parser = argparse.ArgumentParser(description="Train a LoRA as JOB_DIR/job.json says.")
+    parser.add_argument("job_dir", type=Path, help="directory with job.json; samples go to its samples/")
+    directory = parser.parse_args().job_dir
+    try:
+        run(load_job(directory))
+    except Exception as error:  # whatever it is, the handler must hear of it
+        message = explain(error)
+        if message is None:
+            message = (
+                f"The trainer failed ({type(error).__name__}: {error}). Its log on the worker says more."
+            )
+            sys.excepthook(type(error), error, error.__traceback__)
+        emit(Error(" ".join(message.split())))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
