@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers import FluxPipeline
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from worker.base_model import Flux
 from worker.job import JobError, JobImage
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -66,9 +66,7 @@ def read_image(image: JobImage, resolution: int) -> Image.Image:
     except FileNotFoundError:
         raise JobError(f"Image {image.path.name} is missing: upload it again.") from None
     except UnidentifiedImageError:
-        raise JobError(
-            f"Image {image.path.name} is no image that can be read: replace or remove it."
-        ) from None
+        raise JobError(f"Image {image.path.name} cannot be read as an image: replace or remove it.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise JobError(f"Image {image.path.name} has too many pixels: scale it down.") from None
     except (OSError, ValueError, SyntaxError) as error:
@@ -76,7 +74,7 @@ def read_image(image: JobImage, resolution: int) -> Image.Image:
 
 
 @torch.no_grad()
-def encode_images(pipeline: FluxPipeline, images: Iterable[Image.Image]) -> Tensor:
+def encode_images(pipeline: Flux, images: Iterable[Image.Image]) -> Tensor:
     """Packed latents (images, tokens, channels) as the transformer's input, one image at a time."""
     vae = pipeline.vae
     packed = []
@@ -89,7 +87,7 @@ def encode_images(pipeline: FluxPipeline, images: Iterable[Image.Image]) -> Tens
 
 
 @torch.no_grad()
-def encode_texts(pipeline: FluxPipeline, texts: Iterable[str], max_tokens: int) -> dict[str, Text]:
+def encode_texts(pipeline: Flux, texts: Iterable[str], max_tokens: int) -> dict[str, Text]:
     """Embeddings of each different text, encoded on its own so that no neighbour changes it."""
     encoded = {}
     for text in dict.fromkeys(texts):

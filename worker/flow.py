@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import FluxPipeline
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from torch import Tensor, nn
 
+from worker.base_model import Flux
 from worker.dataset import Examples
 
 #: Times and noises per image in a fixed-noise loss.
@@ -20,12 +22,12 @@ FIXED_DRAWS = 4
 class Flow:
     """The transformer and the geometry of its latents: a square of ``side`` × ``side`` tokens."""
 
-    transformer: nn.Module
+    transformer: Any
     side: int
     shift: float
 
     @classmethod
-    def of(cls, pipeline: FluxPipeline, resolution: int) -> Flow:
+    def of(cls, pipeline: Flux, resolution: int) -> Flow:
         """The shift moves times towards noise as the base's own scheduler does when drawing."""
         side = resolution // (pipeline.vae_scale_factor * 2)
         config = pipeline.scheduler.config

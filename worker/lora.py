@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict
@@ -22,7 +23,7 @@ TARGETS = (
 )
 
 
-def add_lora(transformer: nn.Module, dim: int, alpha: int) -> list[nn.Parameter]:
+def add_lora(transformer: Any, dim: int, alpha: int) -> list[nn.Parameter]:
     """Freezes ``transformer`` and gives it a LoRA that changes nothing yet; its weights are fp32."""
     transformer.requires_grad_(False)
     transformer.add_adapter(LoraConfig(r=dim, lora_alpha=alpha, target_modules=TARGETS), ADAPTER)
@@ -32,11 +33,11 @@ def add_lora(transformer: nn.Module, dim: int, alpha: int) -> list[nn.Parameter]
     return weights
 
 
-def _layers(transformer: nn.Module) -> Iterator[LoraLayer]:
+def _layers(transformer: Any) -> Iterator[Any]:
     return (module for module in transformer.modules() if isinstance(module, LoraLayer))
 
 
-def switch_lora(transformer: nn.Module, on: bool) -> None:
+def switch_lora(transformer: Any, *, on: bool) -> None:
     """Lets the base answer alone, or with its LoRA."""
     if on:
         transformer.enable_adapters()
@@ -45,7 +46,7 @@ def switch_lora(transformer: nn.Module, on: bool) -> None:
 
 
 @torch.no_grad()
-def settle_lora(transformer: nn.Module, dtype: torch.dtype) -> None:
+def settle_lora(transformer: Any, dtype: torch.dtype) -> None:
     """Makes the LoRA exactly what its file will hold, so that the last samples show the file.
 
     The strength (alpha / dim) goes into the weights: some programs that read LoRA files look for
@@ -58,7 +59,7 @@ def settle_lora(transformer: nn.Module, dtype: torch.dtype) -> None:
         layer.scaling[ADAPTER] = 1.0
 
 
-def write_lora(path: Path, transformer: nn.Module, dtype: torch.dtype, metadata: dict[str, str]) -> str:
+def write_lora(path: Path, transformer: Any, dtype: torch.dtype, metadata: dict[str, str]) -> str:
     """Writes ``path`` in one move and returns its SHA-256. Raises ``OSError`` on a full disk.
 
     Call :func:`settle_lora` first. diffusers' naming: ``transformer.BLOCK.lora_A.weight``.

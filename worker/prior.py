@@ -7,6 +7,7 @@ points, and must answer as the base did. No second pass of the base is needed.
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ def record_prior(flow: Flow, texts: list[Text], shape: torch.Size, seed: int, de
     pooled = torch.stack([text.pooled for text in texts])
     times = torch.linspace(1, 0, DRAWING_STEPS + 1)
     points, answers = [], []
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in itertools.pairwise(times):
         answer = flow.predict(mixed, now.expand(len(texts)).to(device), sequences, pooled)
         points.append(mixed)
         answers.append(answer)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import FluxPipeline
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from worker.base_model import Flux
 from worker.dataset import Text
 from worker.job import SamplePrompt
 
@@ -33,7 +33,7 @@ class Drawing:
 
 
 @torch.no_grad()
-def draw(pipeline: FluxPipeline, drawing: Drawing, text: Text, empty: Text, seed: int) -> Image.Image:
+def draw(pipeline: Flux, drawing: Drawing, text: Text, empty: Text, seed: int) -> Image.Image:
     """One image. ``empty`` is the empty prompt, which true guidance steers away from."""
     images = pipeline(
         prompt_embeds=text.sequence[None],

@@ -21,10 +21,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
-from diffusers import FluxPipeline
+from PIL import Image
 from torch import nn
 
-from worker.base_model import base_card, load_base
+from worker.base_model import Flux, base_card, load_base
 from worker.dataset import Examples, batches, encode_images, encode_texts, join, read_image, trigger_caption
 from worker.events import Done, Error, Heldback, Level, Log, Sample, Stage, Step, Validation, emit
 from worker.flow import Flow, mix
@@ -48,7 +48,10 @@ def log(message: str, level: Level = "info") -> None:
 
 
 def prepare_machine() -> torch.device:
-    """CUDA if there is one; else the CPU, kindly: behind other processes, one core left free."""
+    """CUDA if there is one; else the CPU, kindly: behind other processes, one core left free.
+
+    ``ACTORTRAIN_THREADS`` sets the number of threads.
+    """
     if torch.cuda.is_available():
         return torch.device("cuda")
     os.nice(10)
@@ -57,7 +60,7 @@ def prepare_machine() -> torch.device:
     return torch.device("cpu")
 
 
-def load(job: Job, device: torch.device) -> FluxPipeline:
+def load(job: Job, device: torch.device) -> Flux:
     """The base on ``device``, frozen, in the precision it trains with."""
     dtype = DTYPES[job.parameters.gradient_dtype] if device.type == "cuda" else torch.float32
     try:
@@ -74,7 +77,7 @@ def load(job: Job, device: torch.device) -> FluxPipeline:
     if device.type == "cpu":
         name = job.parameters.gradient_dtype
         log(
-            f"no GPU: training in fp32 on {torch.get_num_threads()} CPU thread(s), as {name} is slower there; "
+            f"no GPU: training in fp32 on {torch.get_num_threads()} CPU thread(s), as {name} is slower; "
             f"the LoRA is saved as {name}"
         )
     else:
@@ -121,7 +124,7 @@ class Trainer:
     def _captions(self, images: list[JobImage]) -> list[str]:
         return [trigger_caption(image.caption, self.parameters.class_tokens) for image in images]
 
-    def _examples(self, pictures: list[object], captions: list[str]) -> Examples:
+    def _examples(self, pictures: list[Image.Image], captions: list[str]) -> Examples:
         return join(encode_images(self.pipeline, pictures), [self.texts[caption] for caption in captions])
 
     def _release_text_encoders(self) -> None:
@@ -173,7 +176,7 @@ class Trainer:
         transformer.train()
         for step in range(1, parameters.max_train_steps + 1):
             started = time.monotonic()
-            rate = schedule.get_last_lr()[0]
+            rate = float(schedule.get_last_lr()[0])
             precision: AbstractContextManager[object] = (
                 torch.autocast("cuda", dtype) if half else nullcontext()
             )
@@ -212,11 +215,11 @@ class Trainer:
         """Denoising loss on images the LoRA has never seen, without and with it."""
         if not self.heldback:
             return
-        losses = []
-        for on in (False, True):
-            switch_lora(self.pipeline.transformer, on)
-            losses.append(round(self.flow.fixed_loss(self.heldback, self.job.seed), 6))
-        emit(Heldback(len(self.heldback), *losses))
+        switch_lora(self.pipeline.transformer, on=False)
+        base_loss = self.flow.fixed_loss(self.heldback, self.job.seed)
+        switch_lora(self.pipeline.transformer, on=True)
+        lora_loss = self.flow.fixed_loss(self.heldback, self.job.seed)
+        emit(Heldback(len(self.heldback), round(base_loss, 6), round(lora_loss, 6)))
 
     def metadata(self) -> dict[str, str]:
         """What the LoRA's file says of itself."""
@@ -233,10 +236,9 @@ class Trainer:
         }
 
 
-def run(job: Job) -> None:
+def run(job: Job, device: torch.device) -> None:
     """The whole job, from images to the written LoRA."""
     started = time.monotonic()
-    device = prepare_machine()
     trainer = Trainer(job, device)
     dtype = DTYPES[job.parameters.gradient_dtype]
     transformer = trainer.pipeline.transformer
@@ -273,8 +275,8 @@ def main() -> int:
     parser.add_argument("job_dir", type=Path, help="directory with job.json; samples go to its samples/")
     directory = parser.parse_args().job_dir
     try:
-        run(load_job(directory))
-    except Exception as error:  # whatever it is, the handler must hear of it
+        run(load_job(directory), prepare_machine())
+    except Exception as error:  # noqa: BLE001  # whatever it is, the handler must hear of it
         message = explain(error)
         if message is None:
             message = (
