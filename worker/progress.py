@@ -1,0 +1,126 @@
+"""The progress picture of ``docs/contract.md`` and the reporter that sends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.events import Level
+
+LOSS_POINTS = 500
+LOG_LINES = 200
+#: The SDK sends each update from a thread of its own, which may hang for minutes on a dead line.
+MAX_SENDING_THREADS = 20
+
+STAGES = ("starting", "downloading", "training", "uploading", "done")
+
+
+def now() -> str:
+    """UTC in ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def thin(points: list[list[float]], most: int = LOSS_POINTS) -> list[list[float]]:
+    """At most ``most`` of the points, evenly chosen, the first and the last always among them."""
+    if len(points) <= most:
+        return list(points)
+    gap = (len(points) - 1) / (most - 1)
+    return [points[round(index * gap)] for index in range(most)]
+
+
+class Picture:
+    """All that is known of a running training. Each update carries all of it: some get lost."""
+
+    def __init__(self) -> None:
+        self.stages: list[dict[str, str]] = []
+        self.step = 0
+        self.total_steps = 0
+        self.seconds_per_step: float | None = None
+        self.losses: list[list[float]] = []
+        self.validation: list[list[float]] = []
+        self.samples: list[dict[str, Any]] = []
+        self.log: deque[dict[str, str]] = deque(maxlen=LOG_LINES)
+
+    def enter(self, stage: str) -> bool:
+        """Begins a stage; false when it had begun before."""
+        if any(entry["stage"] == stage for entry in self.stages):
+            return False
+        self.stages.append({"stage": stage, "started_at": now()})
+        return True
+
+    def add_loss(self, step: int, loss: float) -> None:
+        """One point of the loss curve. A loss that is no number cannot be drawn, nor written as JSON."""
+        if math.isfinite(loss):
+            self.losses.append([step, round(loss, 6)])
+
+    def add_validation(self, step: int, loss: float) -> None:
+        """One point of the validation curve."""
+        if math.isfinite(loss):
+            self.validation.append([step, round(loss, 6)])
+
+    def say(self, message: str, level: Level = "info") -> None:
+        """A line for a person."""
+        self.log.append({"at": now(), "level": level, "message": message})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of the contract."""
+        return {
+            "stage": self.stages[-1]["stage"] if self.stages else STAGES[0],
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "seconds_per_step": self.seconds_per_step,
+            "stages": list(self.stages),
+            "loss_history": thin(self.losses),
+            "validation_history": list(self.validation),
+            "samples": sorted(self.samples, key=lambda sample: (sample["step"], sample["prompt"])),
+            "log": list(self.log),
+        }
+
+
+class Reporter:
+    """Sends the picture: at once when a stage begins, else at most once per ``interval`` seconds."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], None], interval: float = 1.0) -> None:
+        self.picture = Picture()
+        self._send = send
+        self._interval = interval
+        self._stale = False
+
+    def enter(self, stage: str) -> None:
+        """Begins a stage and tells it at once."""
+        if self.picture.enter(stage):
+            self._send_now()
+
+    def touch(self) -> None:
+        """The picture has changed; the next tick sends it."""
+        self._stale = True
+
+    def say(self, message: str, level: Level = "info") -> None:
+        """A line for a person; it goes out with the next tick."""
+        self.picture.say(message, level)
+        self.touch()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Ticks while the block runs."""
+        ticker = asyncio.create_task(self._tick())
+        try:
+            yield
+        finally:
+            ticker.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            if self._stale and threading.active_count() < MAX_SENDING_THREADS:
+                self._send_now()
+
+    def _send_now(self) -> None:
+        self._stale = False
+        self._send(self.picture.as_dict())
