@@ -114,6 +114,11 @@ class Actor(models.Model):
         """The word a LoRA answers to unless a training says otherwise."""
         return self.name
 
+    def source_record(self) -> dict[str, Any]:
+        """The registry record as it came in."""
+        record: dict[str, Any] = json.loads(self.source)
+        return record
+
     def next_version_number(self) -> int:
         """Takes the next V-number; call inside a transaction. Numbers are never given twice."""
         Actor.objects.filter(pk=self.pk).update(versions_made=F("versions_made") + 1)
@@ -137,12 +142,6 @@ class TrainingDataset(models.Model):
     actor = models.OneToOneField(Actor, on_delete=models.CASCADE, related_name="dataset")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.PHOTOGRAPHS)
     local_path = models.CharField(max_length=1000, blank=True)
-    source = models.TextField(
-        default="",
-        blank=True,
-        editable=False,
-        help_text="training_data as it came in; exported unchanged until the dataset changes here.",
-    )
     changed_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="First change made here."
     )
@@ -176,8 +175,8 @@ class TrainingDataset(models.Model):
 
     def claims(self) -> dict[str, Any]:
         """``training_data`` as the registry had it, or ``{}``."""
-        claims: dict[str, Any] = json.loads(self.source) if self.source else {}
-        return claims
+        claims = self.actor.source_record().get("training_data")
+        return claims if isinstance(claims, dict) else {}
 
     def claim_warnings(self) -> list[str]:
         """Where the registry's claims and the images here disagree."""

@@ -2,9 +2,9 @@
 
 from django.urls import path
 
-from actors import files, views
+from actors import api, files
 
 urlpatterns = [
     path("files/<path:key>", files.file, name="file"),
-    path("actors.json", views.registry_json, name="registry"),
+    path("actors.json", api.registry_json, name="registry"),
 ]

@@ -17,14 +17,18 @@ from django.db import models, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django_q.tasks import async_task
 
 from actors import storage
 from actors.models import Actor
+from training import payload
+from training.leases import Lease
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-    from training.runpod import JobReport, Progress
+    from training.job_report import JobReport
+    from training.payload import SamplePrompt
 
 
 class Status(models.TextChoices):
@@ -38,6 +42,8 @@ class Status(models.TextChoices):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+__all__ = ["Lease", "ParameterDraft", "SampleImage", "Status", "TrainingEvent", "TrainingVersion"]
 
 #: A version in one of these is "a training": one per actor.
 ACTIVE = (Status.PENDING, Status.SUBMITTING, Status.QUEUED, Status.TRAINING)
@@ -128,6 +134,7 @@ class TrainingVersion(TrainingParameters):
     delay_ms = models.PositiveBigIntegerField(null=True, blank=True)
     execution_ms = models.PositiveBigIntegerField(null=True, blank=True)
     next_poll_at = models.DateTimeField(null=True, blank=True, editable=False)
+    missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     poll_failures = models.PositiveIntegerField(default=0, editable=False)
 
     stage = models.CharField(max_length=40, blank=True)
@@ -214,6 +221,10 @@ class TrainingVersion(TrainingParameters):
         """Where a sample lies in the object store."""
         return f"samples/{self.actor_id}/{self.request_id}/step{step:05d}_{prompt:02d}.png"
 
+    def sample_prompts(self) -> list[SamplePrompt]:
+        """The fixed prompts and seeds of this training."""
+        return payload.sample_prompts(self.base_model, self.class_tokens)
+
     @property
     def wire_status(self) -> str:
         """The status in the words of the old system."""
@@ -290,6 +301,13 @@ class TrainingVersion(TrainingParameters):
             Status.PENDING, (Status.SUBMITTING,), f"Not sent: {reason}", level="warning", submitted_at=None
         )
 
+    def mark_training(self, **changes: Any) -> bool:
+        """A worker has taken the job."""
+        allowed = (Status.SUBMITTING, Status.QUEUED)
+        return self._move(
+            Status.TRAINING, allowed, "A worker has taken the job", started_at=timezone.now(), **changes
+        )
+
     def fail(self, reason: str, allowed: tuple[Status, ...] = ACTIVE, **changes: Any) -> bool:
         """Ends it with the reason that people read."""
         return self._move(
@@ -297,10 +315,13 @@ class TrainingVersion(TrainingParameters):
         )
 
     def cancel(self, by: User | None = None) -> bool:
-        """Ends it for a person. The job, if there is one, is stopped by ``tasks.cancel_job``."""
-        return self._move(
+        """Ends it for a person, and stops its job."""
+        cancelled = self._move(
             Status.CANCELLED, ACTIVE, "Cancelled", level="warning", by=by, finished_at=timezone.now()
         )
+        if cancelled and self.job_id:
+            transaction.on_commit(lambda: async_task("training.tasks.cancel_job", self.pk))
+        return cancelled
 
     def complete(self, lora_url: str, **changes: Any) -> bool:
         """Ends it with a LoRA."""
@@ -316,6 +337,12 @@ class TrainingVersion(TrainingParameters):
             **changes,
         )
 
+    def validated_lora_model(self, came: dict[str, Any] | None = None) -> dict[str, Any]:
+        """This version as the registry's ``validated_lora_model``; ``came`` is what it was imported from."""
+        from training import wire
+
+        return wire.validated_lora_model(self, came)
+
     def apply_report(self, report: JobReport) -> bool:
         """Takes in what the endpoint says about the job: idempotent, order-free, never backwards.
 
@@ -324,12 +351,6 @@ class TrainingVersion(TrainingParameters):
         from training.reports import apply
 
         return apply(self, report)
-
-    def record_progress(self, progress: Progress) -> bool:
-        """Takes in a picture of the progress unless a later one is here already."""
-        from training.reports import record_progress
-
-        return record_progress(self, progress)
 
     def mark_good(self, by: User | None = None, reason: str = "") -> TrainingVersion | None:
         """Makes this the actor's one good version. Returns the former one.

@@ -1,0 +1,53 @@
+"""``manage.py export_actors``: the registry as ``actors.json``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from actors import registry
+from actors.management.reading import one_line_errors
+
+
+class Command(BaseCommand):
+    """Writes the registry, to standard output unless a file is named."""
+
+    help = "Export the registry as JSON. A file is replaced in one step: readers never see half of it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where to write."""
+        parser.add_argument("--output", type=Path, metavar="FILE")
+
+    def handle(self, *, output: Path | None, **_: Any) -> None:
+        """Streams the records."""
+        pieces = registry.write_json(registry.export_records())
+        if output is None:
+            for piece in pieces:
+                self.stdout.write(piece, ending="")
+            return
+        with one_line_errors(), replacing(output) as file:
+            file.writelines(pieces)
+        self.stderr.write(f"Wrote {output}.")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes the place of ``path`` when all of it is written and on disk."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yield cast("IO[str]", file)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,211 @@
+"""Starting a training: what stands in the way, and the launch itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django_q.tasks import async_task
+
+from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor
+from training.base_models import BaseModel, base_model
+from training.estimates import Estimate, FinishedRun, estimate_seconds
+from training.models import Status, TrainingVersion
+from training.parameters import Parameters, validate
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+@dataclass(frozen=True)
+class Check:
+    """One fact that decides whether a training may start, and the way out when it may not."""
+
+    level: Literal["ok", "warning", "error"]
+    fact: str
+    reason: str = ""
+    #: Which page mends it: ``dataset``, ``training`` or nothing.
+    mend: str = ""
+
+
+class CannotStart(Exception):
+    """A training can't start; ``checks`` say why and how to mend it. Nothing was created."""
+
+    def __init__(self, checks: list[Check]) -> None:
+        self.checks = checks
+        super().__init__(" ".join(f"{check.fact} {check.reason}".strip() for check in checks))
+
+
+def studio_base() -> BaseModel:
+    """The base model that trainings of this site use."""
+    return base_model(settings.BASE_MODEL)
+
+
+def checks(actor: Actor) -> list[Check]:
+    """Everything a start depends on, what blocks first. Four queries at most."""
+    return sorted(
+        [*_dataset_checks(actor), *_training_checks(actor)],
+        key=lambda check: ("error", "warning", "ok").index(check.level),
+    )
+
+
+def obstacles(actor: Actor) -> list[Check]:
+    """Only what makes a start impossible."""
+    return [check for check in checks(actor) if check.level == "error"]
+
+
+def _dataset_checks(actor: Actor) -> list[Check]:
+    dataset = getattr(actor, "dataset", None)
+    included = dataset.included_images() if dataset else []
+    if dataset is None or not included:
+        return [Check("error", "No training images.", "Add 20 to 30 images of this person first.", "dataset")]
+    waiting = [image for image in included if not image.is_synced]
+    found = [
+        Check("warning", warning, "Check the dataset before you train.", "dataset")
+        for warning in dataset.claim_warnings()
+    ]
+    if waiting:
+        reason = "Sync the dataset, or leave these images out."
+        found.append(
+            Check(
+                "error",
+                f"{len(waiting)} of {len(included)} images are not in the object store.",
+                reason,
+                "dataset",
+            )
+        )
+    else:
+        found.append(Check("ok", "All images are in the object store."))
+    uncaptioned = sum(not image.caption for image in included)
+    if uncaptioned:
+        reason = "They train on the trigger token alone."
+        found.append(
+            Check("warning", f"{uncaptioned} of {len(included)} images have no caption.", reason, "dataset")
+        )
+    return [*found, _count_check(len(included))]
+
+
+def _count_check(count: int) -> Check:
+    low, high = IMAGES_BEST
+    if count < IMAGES_FLOOR:
+        return Check(
+            "warning",
+            f"Only {count} images.",
+            f"{low} to {high} in varied pose and light train best.",
+            "dataset",
+        )
+    if count > IMAGES_MANY:
+        return Check(
+            "warning", f"{count} images dilute the likeness.", f"Choose the best {low} to {high}.", "dataset"
+        )
+    return Check("ok", f"{count} images.", "" if low <= count <= high else f"{low} to {high} are best.")
+
+
+def _training_checks(actor: Actor) -> list[Check]:
+    if actor.retired_at:
+        return [Check("error", f"{actor.name} is retired.", "Bring the actor back before you train.")]
+    active = TrainingVersion.objects.active().filter(actor=actor).first()
+    if active:
+        reason = "One training per actor at a time: wait for its end, or cancel it."
+        return [Check("error", f"{active.name} is training already.", reason, "training")]
+    return []
+
+
+def launch(
+    actor: Actor,
+    values: Mapping[str, object],
+    *,
+    by: User | AnonymousUser | None = None,
+    description: str = "",
+    repeats: TrainingVersion | None = None,
+) -> TrainingVersion:
+    """Creates the next version and has it submitted once the transaction is through.
+
+    Raises ``CannotStart`` or ``ParameterErrors``; then nothing was created.
+    """
+    base = studio_base()
+    parameters = validate({"class_tokens": actor.trigger_token, **values}, base)
+    user = by if by is not None and by.is_authenticated else None
+    try:
+        with transaction.atomic():
+            # The actor's row is the lock: of two clicks at once the second finds the first one's training.
+            actor = Actor.objects.select_for_update().get(pk=actor.pk)
+            if blocking := obstacles(actor):
+                raise CannotStart(blocking)
+            version = _create(actor, parameters, base, user, description, repeats)
+            transaction.on_commit(lambda: enqueue_submit(version))
+    except IntegrityError as error:
+        raise CannotStart([Check("error", "Another training of this actor has just started.")]) from error
+    return version
+
+
+def _create(
+    actor: Actor,
+    parameters: Parameters,
+    base: BaseModel,
+    by: User | None,
+    description: str,
+    repeats: TrainingVersion | None,
+) -> TrainingVersion:
+    images = actor.dataset.trainable_images()
+    version = TrainingVersion.objects.create(
+        actor=actor,
+        number=actor.next_version_number(),
+        base_model=base.key,
+        endpoint_id=settings.RUNPOD_ENDPOINT_ID,
+        request_id=f"{actor.pk}_{time.time_ns() // 1_000_000}",
+        image_count=len(images),
+        images=[{"url": image.url, "caption": image.caption} for image in images],
+        dataset_fingerprint=actor.dataset.fingerprint(),
+        description=description,
+        repeats=repeats,
+        created_by=by,
+        **parameters.to_dict(),
+    )
+    again = f" (again, as {repeats.name})" if repeats else ""
+    version.events.create(kind=Status.PENDING, message=f"Started with {len(images)} images{again}", by=by)
+    return version
+
+
+def enqueue_submit(version: TrainingVersion) -> None:
+    """Hands the version to the task queue; a lost task is found again by the sweep."""
+    async_task("training.tasks.submit", version.pk, task_name=f"submit {version.pk}")
+
+
+def retry(version: TrainingVersion, by: User | AnonymousUser | None = None) -> TrainingVersion:
+    """A new version with the parameters of an ended one. Raises like ``launch``."""
+    return launch(version.actor, version.parameters(), by=by, repeats=version)
+
+
+def finished_runs(base: BaseModel) -> list[FinishedRun]:
+    """The last finished trainings of this endpoint, to learn durations from."""
+    rows = TrainingVersion.objects.filter(
+        status=Status.COMPLETED,
+        endpoint_id=settings.RUNPOD_ENDPOINT_ID,
+        base_model=base.key,
+        execution_ms__gt=0,
+        max_train_steps__gt=0,
+    ).order_by("-finished_at")
+    return [
+        FinishedRun(steps, milliseconds / 1000, min(batch or 1, images or 1))
+        for steps, milliseconds, batch, images in rows.values_list(
+            "max_train_steps", "execution_ms", "batch_size", "image_count"
+        )[:50]
+    ]
+
+
+def estimate(parameters: Parameters, image_count: int) -> Estimate:
+    """How long a training would take on this site's endpoint."""
+    base = studio_base()
+    return estimate_seconds(parameters, image_count, base, finished_runs(base))
+
+
+def estimate_of(version: TrainingVersion) -> Estimate:
+    """How long a version's training should take."""
+    base = base_model(version.base_model)
+    parameters = Parameters.from_dict(version.parameters())
+    return estimate_seconds(parameters, version.image_count, base, finished_runs(base))

@@ -1,0 +1,49 @@
+"""RunPod's callback at the end of a job."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth.decorators import login_not_required
+from django.core import signing
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from training import tasks
+from training.job_report import UnreadableReportError, same_job
+from training.models import TrainingVersion
+from training.runpod import RunPodError, parse_webhook
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 25 * 1024 * 1024
+
+
+@csrf_exempt
+@login_not_required
+@require_POST
+def training_webhook(request: HttpRequest, token: str) -> JsonResponse:
+    """RunPod signs nothing, so the address is the secret and the body only a hint.
+
+    The truth is read from ``/status``; the body counts where that no longer answers.
+    """
+    try:
+        pk, request_id = TrainingVersion.read_webhook_token(token)
+    except (signing.BadSignature, ValueError, TypeError):
+        return JsonResponse({"error": "This webhook address is not valid."}, status=403)
+    version = TrainingVersion.objects.filter(pk=pk, request_id=request_id).first()
+    if version is None:
+        return JsonResponse({"error": "This training no longer exists."}, status=404)
+    try:
+        report = parse_webhook(request.read(MAX_BODY))
+    except UnreadableReportError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    if version.job_id and not same_job(version.job_id, report.id):
+        return JsonResponse({"error": "This address belongs to another job."}, status=409)
+    try:
+        with tasks.endpoint() as runpod:
+            report = runpod.status(version.job_id or report.id)
+    except RunPodError as error:
+        log.info("webhook for %s: /status does not answer (%s), the body counts", version.pk, error)
+    return JsonResponse({"success": True, "changed": version.apply_report(report)})
