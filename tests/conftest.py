@@ -12,7 +12,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.files.storage import storages
 from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings as SettingsWrapper
 from pytest_django.live_server_helper import LiveServer
 
 from tests.s3_server import S3Server, serve_s3
