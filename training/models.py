@@ -99,6 +99,12 @@ class TrainingVersionQuerySet(models.QuerySet["TrainingVersion"]):
             "next_poll_at"
         )
 
+    def import_validated(self, actor: Actor, value: dict[str, Any]) -> TrainingVersion:
+        """The registry calls this: ``actors`` does not import ``training``."""
+        from training import wire
+
+        return wire.import_validated(actor, value)
+
 
 class TrainingVersion(TrainingParameters):
     """One training of one actor and the LoRA it made: V1, V2, …"""
@@ -295,10 +301,15 @@ class TrainingVersion(TrainingParameters):
             next_poll_at=None,
         )
 
-    def mark_not_sent(self, reason: str) -> bool:
-        """The endpoint surely never got it: it may be sent again by itself."""
+    def mark_not_sent(self, reason: str, again_at: datetime) -> bool:
+        """The endpoint surely never got it: it is sent again by itself."""
         return self._move(
-            Status.PENDING, (Status.SUBMITTING,), f"Not sent: {reason}", level="warning", submitted_at=None
+            Status.PENDING,
+            (Status.SUBMITTING,),
+            f"Not sent: {reason}",
+            level="warning",
+            submitted_at=None,
+            next_poll_at=again_at,
         )
 
     def mark_training(self, **changes: Any) -> bool:

@@ -35,6 +35,7 @@ from training.runpod_http import (
     Unavailable,
     UnknownState,
     WholeAnswers,
+    certificates,
     check,
     kind,
     patience,
@@ -178,7 +179,7 @@ class RunPod:
     def _pool(self) -> httpx.AsyncClient:
         config = self._config
         limits = httpx.Limits(max_connections=_POOL, max_keepalive_connections=_POOL)
-        transport = httpx.AsyncHTTPTransport(limits=limits)
+        transport = httpx.AsyncHTTPTransport(verify=certificates(), limits=limits)
         return httpx.AsyncClient(transport=transport, headers=config.headers, timeout=config.timeout)
 
     def _submit(self, path: str, content: bytes) -> JobReport:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
@@ -99,6 +101,12 @@ class RunPodConfig:
         return {"Authorization": f"Bearer {self.api_key}", "Accept": "application/json"}
 
 
+@cache
+def certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than most calls."""
+    return httpx.create_ssl_context()
+
+
 class WholeAnswers(httpx.BaseTransport):
     """Reads each answer to its end inside the transport, so that a cut body is retried like a lost one.
 
@@ -106,7 +114,7 @@ class WholeAnswers(httpx.BaseTransport):
     """
 
     def __init__(self, config: RunPodConfig) -> None:
-        self._transport = httpx.HTTPTransport()
+        self._transport = httpx.HTTPTransport(verify=certificates())
         self._seconds = config.answer_timeout
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -32,6 +32,8 @@ STATUSES = {
 REQUIRED = {"id": str, "name": str, "timestamp": str, "parameters": dict, "status": str}
 OPTIONAL = {"description": str, "loraUrl": str, "error": str, "imageCount": int, "isGood": bool}
 MOMENTS = ("timestamp", "completedAt", "failedAt")
+MAX_TEXT = 100_000
+MAX_INTEGER = 2**31 - 1
 LONGEST = {"id": 200, "name": 200, "loraUrl": 1200}
 
 
@@ -118,26 +120,29 @@ def check(versions: Any) -> list[dict[str, Any]]:
     for index, version in enumerate(versions):
         if not isinstance(version, dict):
             raise WireError(f"Version {index}: not an object.")
-        where = f"Version {index} (id {version.get('id')!r})"
-        for key, kind in (REQUIRED | OPTIONAL).items():
-            value = version.get(key)
-            if (value is None and key in REQUIRED) or (value is not None and not isinstance(value, kind)):
-                raise WireError(f"{where}: {key}: must be {_words(kind)}.")
-            if key in LONGEST and value and len(value) > LONGEST[key]:
-                raise WireError(f"{where}: {key}: longer than {LONGEST[key]} characters.")
-        if version["status"] not in STATUSES:
-            raise WireError(
-                f"{where}: status: must be one of {', '.join(STATUSES)}, not {version['status']!r}."
-            )
-        if not version["id"] or version["id"] in seen:
-            raise WireError(f"{where}: id: {'stands twice in the list' if version['id'] else 'is empty'}.")
-        for key in MOMENTS:
-            if version.get(key) is not None and read_moment(version[key]) is None:
-                raise WireError(f"{where}: {key}: must be a time like 2026-01-31T09:30:00.000Z.")
-        if not 0 <= (version.get("imageCount") or 0) < 2**31:
-            raise WireError(f"{where}: imageCount: must be between 0 and {2**31 - 1}.")
+        problem = find_problem(version) or ("id: stands twice in the list" if version["id"] in seen else "")
+        if problem:
+            raise WireError(f"Version {index} (id {version.get('id')!r}): {problem}.")
         seen.add(version["id"])
     return versions
+
+
+def find_problem(version: dict[str, Any]) -> str:
+    """What is wrong with one version as ``field: what``; empty when nothing is."""
+    for key, kind in (REQUIRED | OPTIONAL).items():
+        value = version.get(key)
+        if (value is None and key in REQUIRED) or (value is not None and not isinstance(value, kind)):
+            return f"{key}: must be {_words(kind)}"
+        if isinstance(value, str) and (len(value) > LONGEST.get(key, MAX_TEXT) or "\0" in value):
+            return f"{key}: longer than {LONGEST.get(key, MAX_TEXT)} characters, or not text"
+    for key in MOMENTS:
+        if version.get(key) is not None and read_moment(version[key]) is None:
+            return f"{key}: must be a time like 2026-01-31T09:30:00.000Z"
+    if version["status"] not in STATUSES:
+        return f"status: must be one of {', '.join(STATUSES)}, not {version['status']!r}"
+    if not 0 <= (version.get("imageCount") or 0) <= MAX_INTEGER:
+        return f"imageCount: must be between 0 and {MAX_INTEGER}"
+    return "" if version["id"] else "id: is empty"
 
 
 @transaction.atomic
@@ -154,12 +159,9 @@ def import_versions(actor: Actor, versions: list[dict[str, Any]]) -> Outcome:
         if version and not version.source:
             outcome.warnings.append(f"{version.name} was trained here: kept as it is.")
             continue
-        status, newest = STATUSES[wire["status"]], wire is versions[0]
-        if status in ACTIVE and (busy or not newest):
-            status, wire = (
-                Status.FAILED,
-                wire | {"error": wire.get("error") or "Never finished in the old system."},
-            )
+        status = STATUSES[wire["status"]]
+        if status in ACTIVE and (busy or wire is not versions[0]):
+            status = Status.FAILED
             outcome.warnings.append(f"{wire['name']} never finished in the old system: taken in as failed.")
         outcome.changed += version is not None
         outcome.created += version is None
@@ -180,6 +182,8 @@ def write_version(
         version = TrainingVersion(actor=actor, number=free_number(actor, wire["name"]), public_id=wire["id"])
     version.name, version.description = wire["name"], wire.get("description") or ""
     version.status, version.error = status, wire.get("error") or ""
+    if status == Status.FAILED and not version.error:
+        version.error = "Never finished in the old system." if wire["status"] != status else "No reason was kept."
     version.source = json.dumps(wire)
     version.image_count = wire.get("imageCount") or 0
     version.lora_url = wire.get("loraUrl") or ""
