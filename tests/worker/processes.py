@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,7 @@ class Endpoint:
     process: subprocess.Popen[str]
     base_url: str
     state: Path
+    submitted: list[str] = field(default_factory=list)
 
     @property
     def worker_url(self) -> str:
@@ -149,3 +150,18 @@ def stop(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def family_of(pid: int) -> list[int]:
+    """The processes that ``pid`` has started, and theirs (Linux)."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [descendant for child in children for descendant in family_of(child)]
+
+
+def gone(pids: list[int]) -> bool:
+    """None of them runs; a zombie that nobody has collected does not count."""
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                return False
+    return True
