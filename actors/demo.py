@@ -21,7 +21,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from actors import storage
 from actors.models import Actor, TrainingDataset, TrainingImage
-from actors.registry import import_registry
+from actors.registry import import_records
 from worker.portraits import Portrait, paint, random_scene
 
 PIXELS = 512
@@ -155,7 +155,7 @@ def load() -> None:
         raise DemoError("The registry holds actors already; the demo is for an empty one.")
     files = {actor.id: list(pictures(actor)) for actor in CAST}
     with transaction.atomic():
-        import_registry(json.dumps([_record(actor, files[actor.id]) for actor in CAST]))
+        import_records([_record(actor, files[actor.id]) for actor in CAST])
         TrainingDataset.objects.update(kind=TrainingDataset.Kind.DRAWN)
         for actor in CAST:
             for picture in files[actor.id]:

@@ -37,10 +37,7 @@ class Command(BaseCommand):
         person = find_actor(actor)
         count = len(person.dataset.trainable_images()) if hasattr(person, "dataset") else 0
         try:
-            recommended = auto_adjust(count, launch.studio_base(), preset)[0].to_dict() if count else {}
-            version = launch.launch(
-                person, {**recommended, "class_tokens": person.trigger_token, **parse(options["set"])}
-            )
+            version = launch.launch(person, self.parameters(person, count, preset, parse(options["set"])))
         except (launch.CannotStart, ParameterErrors) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(
@@ -48,6 +45,16 @@ class Command(BaseCommand):
         )
         if wait:
             self.wait(version)
+
+    def parameters(self, person: Actor, count: int, preset: str, chosen: dict[str, str]) -> dict[str, Any]:
+        """The preset's values under the chosen ones; the warm-up follows the chosen steps."""
+        if not count:
+            return dict(chosen)
+        recommended = auto_adjust(count, launch.studio_base(), preset, person.trigger_token)[0].to_dict()
+        steps = chosen.get("max_train_steps", "")
+        if steps.isdecimal():
+            recommended["lr_warmup_steps"] = int(steps) * 20 // 100
+        return {**recommended, **chosen}
 
     def wait(self, version: TrainingVersion) -> None:
         """Follows the version to its end. The task queue does the work; Ctrl-C only stops looking."""
