@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import models, transaction
 from django.db.models import Count, F, Prefetch, Q
@@ -13,9 +13,6 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from actors import storage
-
-if TYPE_CHECKING:
-    from training.models import TrainingVersion
 
 #: A dataset below the floor can't train; around the sweet spot it trains best; above it dilutes.
 IMAGES_FLOOR = 10
@@ -77,7 +74,7 @@ class Actor(models.Model):
         default="{}",
         blank=True,
         editable=False,
-        help_text="The registry record as it came in, as JSON text: unknown keys, key order and key types survive.",
+        help_text="The registry record as it came in, as JSON text: unknown keys, order and types survive.",
     )
     versions_made = models.PositiveIntegerField(
         default=0, editable=False, help_text="V-numbers given so far; never reused."
@@ -87,10 +84,6 @@ class Actor(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = ActorQuerySet.as_manager()
-
-    if TYPE_CHECKING:
-        dataset: TrainingDataset
-        versions: models.Manager[TrainingVersion]
 
     class Meta:
         ordering = ("position", "id")
@@ -147,9 +140,6 @@ class TrainingDataset(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
-
-    if TYPE_CHECKING:
-        images: models.Manager[TrainingImage]
 
     def __str__(self) -> str:
         return f"Dataset of {self.actor}"

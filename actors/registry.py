@@ -254,7 +254,9 @@ def write_dataset(actor: Actor, claims: dict[str, Any]) -> None:
     state = TrainingImage.State.SYNCED if claims.get("synced") else TrainingImage.State.LOCAL_ONLY
     here = {image.url: image for image in dataset.images.all()}
     arriving = [(source, storage.parse(source)) for source in claims.get("s3_urls") or []]
-    kept, created, changed = set(), [], []
+    kept: set[str] = set()
+    created: list[TrainingImage] = []
+    changed: list[TrainingImage] = []
     for position, (source, address) in enumerate(arriving):
         url = address.s3 if address else source
         if url in kept:  # the same object in two spellings

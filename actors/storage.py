@@ -50,7 +50,7 @@ def parse(url: str) -> Address | None:
     """The address behind any spelling of an S3 URL; ``None`` when it is not one.
 
     Understood: ``s3://bucket/key``, virtual-hosted (``bucket.s3.region``, ``bucket.s3-accelerate``),
-    path-style (``s3-accelerate.amazonaws.com/bucket/key``), this store's own endpoint, this site's ``/files/``.
+    path-style (``s3-accelerate.amazonaws.com/bucket/key``), the store's endpoint, this site's ``/files/``.
     """
     parts = urlsplit(url.strip())
     host, path = parts.netloc.lower(), parts.path.lstrip("/")
@@ -160,7 +160,7 @@ def exists(url: str) -> bool:
 
 
 def size(url: str) -> int | None:
-    """Bytes of the object, or ``None`` when it is not there. Raises ``OSError`` when the store can't be asked."""
+    """Bytes of the object, ``None`` when it is not there. Raises ``OSError`` when the store can't say."""
     address = parse(url)
     if address is None:
         return None

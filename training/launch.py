@@ -191,7 +191,7 @@ def finished_runs(base: BaseModel) -> list[FinishedRun]:
         max_train_steps__gt=0,
     ).order_by("-finished_at")
     return [
-        FinishedRun(steps, milliseconds / 1000, min(batch or 1, images or 1))
+        FinishedRun(steps or 0, (milliseconds or 0) / 1000, min(batch or 1, images or 1))
         for steps, milliseconds, batch, images in rows.values_list(
             "max_train_steps", "execution_ms", "batch_size", "image_count"
         )[:50]

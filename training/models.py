@@ -172,10 +172,6 @@ class TrainingVersion(TrainingParameters):
 
     objects = TrainingVersionQuerySet.as_manager()
 
-    if TYPE_CHECKING:
-        events: models.Manager[TrainingEvent]
-        samples: models.Manager[SampleImage]
-
     class Meta:
         ordering = ("-number",)
         constraints = [
@@ -361,7 +357,9 @@ class TrainingVersion(TrainingParameters):
         """
         from training.reports import apply
 
-        return apply(self, report)
+        changed = apply(self, report)
+        self.refresh_from_db()
+        return changed
 
     def mark_good(self, by: User | None = None, reason: str = "") -> TrainingVersion | None:
         """Makes this the actor's one good version. Returns the former one.

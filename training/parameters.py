@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Value: TypeAlias = float | int | str
 
 
-class ParameterErrors(ValueError):  # noqa: N818  # it carries several
+class ParameterErrors(ValueError):  # it carries several
     """What is wrong, by field: ``errors["learning_rate"]`` says what is allowed."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from training.models import ACTIVE, SampleImage, Status, TrainingVersion
 from training.job_report import JobReport, JobState
+from training.models import SampleImage, Status, TrainingVersion
 from training.progress import STAGES, Progress, Sample
 
 if TYPE_CHECKING:
@@ -24,22 +24,22 @@ def apply(version: TrainingVersion, report: JobReport) -> bool:
         changed = _learn_job(version, report)
         if not version.is_active:
             return changed
-        match report.state:
-            case JobState.IN_QUEUE:
-                return changed
-            case JobState.IN_PROGRESS:
-                return _in_progress(version, report) or changed
-            case JobState.COMPLETED:
-                return _completed(version, report) or changed
-            case JobState.CANCELLED:
-                return version.fail("The endpoint cancelled the job.", **_bill(report)) or changed
-            case JobState.TIMED_OUT:
-                reason = "The endpoint stopped the job: it took longer than it was allowed to. Train fewer steps, or try again."
-                return version.fail(reason, **_bill(report)) or changed
-            case _:
-                return version.fail(
-                    report.error or "The endpoint says the training failed, but not why.", **_bill(report)
-                )
+        if report.state == JobState.IN_PROGRESS:
+            return _in_progress(version, report) or changed
+        if report.state == JobState.COMPLETED:
+            return _completed(version, report) or changed
+        if report.state != JobState.IN_QUEUE:
+            return version.fail(failure_reason(report), **_bill(report)) or changed
+        return changed
+
+
+def failure_reason(report: JobReport) -> str:
+    """Why a job ended without a LoRA, as people read it."""
+    if report.state == JobState.CANCELLED:
+        return "The endpoint cancelled the job."
+    if report.state == JobState.TIMED_OUT:
+        return "The endpoint stopped the job: it took longer than allowed. Train fewer steps, or try again."
+    return report.error or "The endpoint says that the training failed, but not why."
 
 
 def _learn_job(version: TrainingVersion, report: JobReport) -> bool:

@@ -1,5 +1,5 @@
 """Pages of the trainings."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 
 urlpatterns: list[URLPattern] = []

@@ -11,9 +11,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from training import tasks
-from training.job_report import UnreadableReportError, same_job
 from training.models import TrainingVersion
-from training.runpod import RunPodError, parse_webhook
+from training.runpod import RunPodError, UnreadableReportError, parse_webhook, same_job
 
 log = logging.getLogger(__name__)
 

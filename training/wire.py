@@ -179,11 +179,13 @@ def write_version(
 ) -> TrainingVersion:
     """A row from the wire's fields. V-numbers come from the name where it has one that is free."""
     if version is None:
-        version = TrainingVersion(actor=actor, number=free_number(actor, wire["name"]), public_id=wire["id"])
+        number = free_number(actor, wire["name"])
+        version = TrainingVersion(actor=actor, number=number, public_id=wire["id"])
     version.name, version.description = wire["name"], wire.get("description") or ""
     version.status, version.error = status, wire.get("error") or ""
     if status == Status.FAILED and not version.error:
-        version.error = "Never finished in the old system." if wire["status"] != status else "No reason was kept."
+        ended = wire["status"] == Status.FAILED
+        version.error = "No reason was kept." if ended else "Never finished in the old system."
     version.source = json.dumps(wire)
     version.image_count = wire.get("imageCount") or 0
     version.lora_url = wire.get("loraUrl") or ""

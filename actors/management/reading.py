@@ -14,11 +14,12 @@ MAX_BYTES = 512 * 1024 * 1024
 
 
 @contextmanager
-def one_line_errors(*kinds: type[Exception]) -> Iterator[None]:
+def one_line_errors(*expected: type[Exception]) -> Iterator[None]:
     """Turns expected errors, and files or sites that can't be read, into one line and exit code 1."""
+    kinds: tuple[type[Exception], ...] = (OSError, httpx.HTTPError, httpx.InvalidURL, *expected)
     try:
         yield
-    except (OSError, httpx.HTTPError, httpx.InvalidURL, *kinds) as error:
+    except kinds as error:
         raise CommandError(" ".join(str(error).split()) or type(error).__name__) from error
 
 

@@ -40,14 +40,14 @@ class Command(BaseCommand):
 def replacing(path: Path) -> Iterator[IO[str]]:
     """A text file that takes the place of ``path`` when all of it is written and on disk."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    partial = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             yield cast("IO[str]", file)
             file.flush()
             os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        os.chmod(name, mode)
-        os.replace(name, path)
+        partial.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        partial.replace(path)
     except BaseException:
-        os.unlink(name)
+        partial.unlink()
         raise

@@ -17,7 +17,7 @@ from training import wire
 class Command(BaseCommand):
     """Takes in versions, all files or none."""
 
-    help = "Import training versions from {actor id}.json, or from a folder of such files. Twice changes nothing."
+    help = "Import training versions from {actor id}.json or a folder of such files. Twice changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Source, and the actor where the file's name does not tell."""

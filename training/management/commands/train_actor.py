@@ -40,9 +40,8 @@ class Command(BaseCommand):
             version = launch.launch(person, self.parameters(person, count, preset, parse(options["set"])))
         except (launch.CannotStart, ParameterErrors) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(
-            f"{version.name} of {person.name} started: {version.max_train_steps} steps on {version.image_count} images."
-        )
+        scope = f"{version.max_train_steps} steps on {version.image_count} images"
+        self.stdout.write(f"{version.name} of {person.name} started: {scope}.")
         if wait:
             self.wait(version)
 
