@@ -74,6 +74,8 @@ def base_card(base: str | Path) -> dict[str, Any]:
 
 def load_base(base: str | Path, dtype: torch.dtype = torch.float32) -> Flux:
     """The pipeline on the CPU, progress bars off. Raises ``OSError`` when the base is missing."""
+    # Not in diffusers' table of classes: the codec. The pipeline would remark on it each time.
+    diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     parts: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,14 @@ def settle_lora(transformer: Any, dtype: torch.dtype) -> None:
         layer.scaling[ADAPTER] = 1.0
 
 
+def _ordered(content: bytes) -> bytes:
+    """``content`` with its header's keys sorted: safetensors writes metadata in a random order."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + size]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[8 + size :]
+
+
 def write_lora(path: Path, transformer: Any, dtype: torch.dtype, metadata: dict[str, str]) -> str:
     """Writes ``path`` in one move and returns its SHA-256. Raises ``OSError`` on a full disk.
 
@@ -68,7 +77,7 @@ def write_lora(path: Path, transformer: Any, dtype: torch.dtype, metadata: dict[
     tensors: dict[str, Tensor] = {
         f"transformer.{name}": value.to("cpu", dtype).contiguous() for name, value in sorted(state.items())
     }
-    content = save(tensors, metadata={"format": "pt", **metadata})
+    content = _ordered(save(tensors, metadata={"format": "pt", **metadata}))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
