@@ -39,6 +39,8 @@ class Faults:
     progress: str = "full"
     #: once, lost, triple, before_answer (of /run)
     webhook: str = "once"
+    #: The worker stores its files by the links it got; without, it only says where they would lie.
+    uploads: bool = True
 
 
 @dataclass
@@ -163,6 +165,7 @@ class SimulatedJobs:
         upload = config.get("uploads", {}).get("lora")
         if upload:
             url = upload["url"]
+        if upload and self.faults.uploads:
             async with httpx.AsyncClient() as client:
                 try:
                     (await client.put(upload["put_url"], content=lora)).raise_for_status()

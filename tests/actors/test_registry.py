@@ -47,7 +47,12 @@ REGISTRY: list[dict[str, Any]] = [
             "version_name": "V4",
             "lora_url": "https://s3-accelerate.amazonaws.com/studio-bucket/loras/actor_0_V4.safetensors",
             "marked_at": "2026-02-03T10:20:30.456Z",
-            "parameters": {"learning_rate": 0.00025, "max_train_steps": 2000, "optimizer_type": "AdamW8bit", "old": 1},
+            "parameters": {
+                "learning_rate": 0.00025,
+                "max_train_steps": 2000,
+                "optimizer_type": "AdamW8bit",
+                "old": 1,
+            },
         },
     },
     {"id": 3, "name": 'Zoë "O\'Hara" / 🎬', "age": None, "extra": []},
@@ -96,14 +101,22 @@ def test_images_are_known_by_one_spelling_and_exported_in_their_own_until_the_da
     TrainingImage.objects.filter(url=urls[0]).update(included=False)
     dataset.touch()
     data = exported()[1]["training_data"]
-    assert (data["s3_urls"], data["count"], data["synced"], data["reviewer"]) == ([urls[1]], 1, True, "unknown keys stay")
+    assert (data["s3_urls"], data["count"], data["synced"], data["reviewer"]) == (
+        [urls[1]],
+        1,
+        True,
+        "unknown keys stay",
+    )
 
 
 def test_an_incoming_validated_model_becomes_a_completed_good_version() -> None:
     registry.import_records(REGISTRY)
     version = TrainingVersion.objects.get(actor_id=0)
     assert (version.number, version.status, version.is_good) == (4, Status.COMPLETED, True)
-    assert version.lora_address == "https://studio-bucket.s3-accelerate.amazonaws.com/loras/actor_0_V4.safetensors"
+    assert (
+        version.lora_address
+        == "https://studio-bucket.s3-accelerate.amazonaws.com/loras/actor_0_V4.safetensors"
+    )
     assert version.max_train_steps == 2000
     assert Actor.objects.get(pk=0).next_version_number() == 5
 
@@ -138,10 +151,16 @@ def test_two_actors_may_swap_names() -> None:
         ('[{"id": 1, "name": "x\\u0000"}]', "name: "),
         ('[{"id": 1, "name": "\\ud800"}]', "holds characters that are not text"),
         ('[{"id": 1, "name": "x"}, {"id": 1, "name": "y"}]', "Record 1 (id 1): id 1 is taken by record 0"),
-        ('[{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]', "Record 1 (id 2): name 'x' is taken by record 0"),
+        (
+            '[{"id": 1, "name": "x"}, {"id": 2, "name": "x"}]',
+            "Record 1 (id 2): name 'x' is taken by record 0",
+        ),
         ('[{"id": 1, "name": "x", "age": []}]', "Record 0 (id 1): age: [] is not of type"),
         ('[{"id": 1, "name": "x", "training_data": {"s3_urls": [1]}}]', "training_data.s3_urls.0: 1 is not"),
-        ('[{"id": 1, "name": "x", "validated_lora_model": {}}]', "validated_lora_model: 'version_id' is a required"),
+        (
+            '[{"id": 1, "name": "x", "validated_lora_model": {}}]',
+            "validated_lora_model: 'version_id' is a required",
+        ),
     ],
 )
 def test_a_bad_registry_names_index_id_and_field(text: str | bytes, says: str) -> None:
