@@ -8,7 +8,6 @@ flaws on purpose, so that the inspection of a dataset has something to find.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ CAST = (
         age=34,
         sex="female",
         ethnicity="european",
-        description="A drawn 34 year old woman with a purple mohawk, eyes of two colours, a scar and an earring",
+        description="A drawn 34 year old woman: purple mohawk, eyes of two colours, scar, earring",
         face=Portrait(
             skin="tan",
             hair="short",
@@ -78,7 +77,7 @@ CAST = (
         age=46,
         sex="male",
         ethnicity="black",
-        description="A drawn 46 year old man with a full grey beard, an eyepatch and orange face paint",
+        description="A drawn 46 year old man: full grey beard, eyepatch, orange face paint",
         face=Portrait(
             sex="man",
             age="middle-aged",
@@ -98,7 +97,7 @@ CAST = (
         age=28,
         sex="female",
         ethnicity="asian",
-        description="A drawn 28 year old woman with a black bob and green star-shaped glasses",
+        description="A drawn 28 year old woman: black bob, green star-shaped glasses",
         face=Portrait(
             skin="fair",
             hair="bob",
