@@ -181,7 +181,8 @@ def test_the_commands_read_write_and_show_the_difference(tmp_path: Path) -> None
     source.write_text(json.dumps(REGISTRY))
     out = io.StringIO()
     call_command("import_actors", str(source), dry_run=True, stdout=out)
-    assert "+ 7 0007_nordic_52_female" in out.getvalue() and "3 new" in out.getvalue()
+    assert "+ 7 0007_nordic_52_female" in out.getvalue()
+    assert "3 new" in out.getvalue()
     assert not Actor.objects.exists()
     call_command("import_actors", str(source), stdout=out)
     call_command("export_actors", output=target, stderr=out)
@@ -193,7 +194,8 @@ def test_the_commands_read_write_and_show_the_difference(tmp_path: Path) -> None
 def test_a_source_that_cannot_be_read_is_one_line(source: str) -> None:
     with pytest.raises(CommandError) as error:
         call_command("import_actors", source)
-    assert "\n" not in str(error.value) and str(error.value)
+    assert "\n" not in str(error.value)
+    assert str(error.value)
 
 
 def test_an_empty_registry_is_an_empty_list() -> None:

@@ -123,11 +123,15 @@ def test_the_database_allows_one_active_training_and_one_good_version_per_actor(
 
 def test_a_training_runs_from_the_queue_to_its_lora(simulator: Simulator) -> None:
     version = start()
-    assert version.status == Status.QUEUED and version.job_id
+    assert version.status == Status.QUEUED
+    assert version.job_id
     sweep_until(version, Status.TRAINING)
     sweep_until(version, Status.COMPLETED)
-    assert version.lora_url and version.execution_ms and version.finished_at
-    assert version.step == version.max_train_steps and version.loss_history
+    assert version.lora_url
+    assert version.execution_ms
+    assert version.finished_at
+    assert version.step == version.max_train_steps
+    assert version.loss_history
     assert kinds(version) == ["pending", "submitting", "queued", "training", "completed"]
     assert simulator.accepted == 1
 
@@ -142,7 +146,8 @@ def test_submitting_twice_pays_once(simulator: Simulator) -> None:
 def test_an_endpoint_that_is_down_is_tried_again_and_then_said(settings: Settings) -> None:
     settings.RUNPOD_BASE_URL = "http://127.0.0.1:9/v2"
     version = start()
-    assert version.status == Status.PENDING and version.next_poll_at
+    assert version.status == Status.PENDING
+    assert version.next_poll_at
     for _ in range(tasks.SUBMIT_ATTEMPTS):
         tasks.submit(version.pk)
     version.refresh_from_db()
@@ -153,7 +158,8 @@ def test_an_endpoint_that_is_down_is_tried_again_and_then_said(settings: Setting
 def test_a_wrong_key_fails_the_version_with_the_reason(simulator: Simulator, settings: Settings) -> None:
     settings.RUNPOD_API_KEY = "wrong"
     version = start()
-    assert version.status == Status.FAILED and "key" in version.error.lower()
+    assert version.status == Status.FAILED
+    assert "key" in version.error.lower()
     assert simulator.accepted == 0
 
 
@@ -168,7 +174,8 @@ def test_a_lost_answer_is_never_sent_again_and_the_webhook_resolves_it(
     job = next(iter(simulator.jobs.values()))
     response = post_webhook(client, version, {"id": job.id, "status": "IN_PROGRESS"})
     version.refresh_from_db()
-    assert response.status_code == 200 and version.job_id == job.id
+    assert response.status_code == 200
+    assert version.job_id == job.id
     sweep_until(version, Status.COMPLETED)
     assert simulator.accepted == 1
 
@@ -189,9 +196,8 @@ def test_a_result_that_the_endpoint_has_forgotten_is_recovered_from_the_store(si
     simulator.jobs.clear()
     storage.save(version.lora_key, ContentFile(b"lora"))
     sweep_until(version, Status.COMPLETED)
-    assert version.lora_bytes == 4 and "Found the finished LoRA" in "".join(
-        event.message for event in version.events.all()
-    )
+    assert version.lora_bytes == 4
+    assert "Found the finished LoRA" in "".join(event.message for event in version.events.all())
 
 
 def test_a_job_that_nobody_knows_ends_lost_and_not_before_its_time(simulator: Simulator) -> None:
@@ -199,7 +205,8 @@ def test_a_job_that_nobody_knows_ends_lost_and_not_before_its_time(simulator: Si
     simulator.jobs.clear()
     tasks.refresh(version.pk)
     version.refresh_from_db()
-    assert version.status == Status.QUEUED and version.missing_since
+    assert version.status == Status.QUEUED
+    assert version.missing_since
     TrainingVersion.objects.update(missing_since=version.missing_since - 2 * tasks.LOST_AFTER)
     sweep_until(version, Status.FAILED)
     assert version.error.startswith("Lost:")
@@ -263,7 +270,8 @@ def test_an_older_picture_of_the_progress_is_left_out() -> None:
 def test_an_end_without_a_lora_is_a_failure_with_its_reason(state: JobState, says: str) -> None:
     version = make_version(status=Status.QUEUED)
     version.apply_report(report(state, error="out of memory"))
-    assert version.status == Status.FAILED and says in version.error
+    assert version.status == Status.FAILED
+    assert says in version.error
 
 
 def test_a_completed_job_without_a_lora_is_a_failure() -> None:
@@ -367,23 +375,26 @@ def test_the_body_holds_signed_links_and_the_limits_of_the_job() -> None:
     version = launch.launch(make_actor(), recommended())
     body = job_body.build(version)
     config = body["input"]["training_config"]
-    assert config["model_name"] == version.model_name and config["base_model"] == "embedded"
+    assert config["model_name"] == version.model_name
+    assert config["base_model"] == "embedded"
     assert body["webhook"].endswith(version.webhook_token)
     assert body["policy"]["executionTimeout"] >= 1_800_000
     image = body["input"]["training_data"]["images"][0]
-    assert (
-        image["download_url"].startswith("http://127.0.0.1:8000/files/") and "token=" in image["download_url"]
-    )
+    assert image["download_url"].startswith("http://127.0.0.1:8000/files/")
+    assert "token=" in image["download_url"]
     assert config["uploads"]["lora"]["url"].endswith(f"{version.model_name}.safetensors")
     assert len(config["uploads"]["samples"]) == 36
 
 
 def test_a_lease_is_held_by_one_until_it_expires() -> None:
     lease = Lease.take("sweep", seconds=60)
-    assert lease and Lease.take("sweep", seconds=60) is None and lease.renew()
+    assert lease
+    assert Lease.take("sweep", seconds=60) is None
+    assert lease.renew()
     Lease.objects.update(expires_at=timezone.now())
     other = Lease.take("sweep", seconds=60)
-    assert other and not lease.renew()
+    assert other
+    assert not lease.renew()
     other.give_back()
     assert Lease.take("sweep", seconds=60)
 

@@ -115,7 +115,8 @@ def test_a_version_trained_here_is_told_in_the_old_words() -> None:
 def test_a_bad_version_names_index_id_and_field(change: dict[str, Any], says: str) -> None:
     with pytest.raises(wire.WireError) as error:
         wire.check([VERSIONS[0], VERSIONS[1] | change])
-    assert says in str(error.value) and "Version 1" in str(error.value)
+    assert says in str(error.value)
+    assert "Version 1" in str(error.value)
 
 
 def test_the_command_reads_a_folder_and_nothing_of_it_when_one_file_is_bad(tmp_path: Path) -> None:
@@ -128,4 +129,5 @@ def test_the_command_reads_a_folder_and_nothing_of_it_when_one_file_is_bad(tmp_p
     (tmp_path / f"{two.pk}.json").write_text('{"versions": []}')
     out = io.StringIO()
     call_command("import_training_versions", str(tmp_path), stdout=out)
-    assert "2 new" in out.getvalue() and one.versions.count() == 2
+    assert "2 new" in out.getvalue()
+    assert one.versions.count() == 2
