@@ -231,7 +231,7 @@ class EndpointContract:
         assert endpoint.status(job_id)["status"] == "TIMED_OUT"
 
     def test_a_job_past_its_ttl_vanishes_waiting_or_running(self, endpoint: EndpointUnderTest) -> None:
-        policy = {"executionTimeout": 600_000, "ttl": 2_500}
+        policy = {"executionTimeout": 600_000, "ttl": 2_000}
         running, waiting = endpoint.run("hang", policy=policy), endpoint.run("succeed", policy=policy)
         endpoint.wait(running, "IN_PROGRESS")
         endpoint.wait(running, 404)

@@ -91,7 +91,9 @@ def _write_job(order: Order, paths: list[Path], folder: Path) -> None:
     """``job.json``, as ``worker/job.py`` reads it."""
     described = zip(paths, order.images, strict=True)
     job = {
-        "images": [{"path": path.name, "caption": source.caption} for path, source in described],
+        "images": [
+            {"path": str(path.relative_to(folder)), "caption": source.caption} for path, source in described
+        ],
         "parameters": order.parameters,
         "base_model": order.base_model,
         "seed": order.seed,

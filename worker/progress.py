@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ MAX_SENDING_THREADS = 20
 STAGES = ("starting", "downloading", "training", "uploading", "done")
 
 
-def now() -> str:
+def timestamp() -> str:
     """UTC in ISO 8601, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -51,7 +52,7 @@ class Picture:
         """Begins a stage; false when it had begun before."""
         if any(entry["stage"] == stage for entry in self.stages):
             return False
-        self.stages.append({"stage": stage, "started_at": now()})
+        self.stages.append({"stage": stage, "started_at": timestamp()})
         return True
 
     def add_loss(self, step: int, loss: float) -> None:
@@ -66,7 +67,7 @@ class Picture:
 
     def say(self, message: str, level: Level = "info") -> None:
         """A line for a person."""
-        self.log.append({"at": now(), "level": level, "message": message})
+        self.log.append({"at": timestamp(), "level": level, "message": message})
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of the contract."""
@@ -84,43 +85,49 @@ class Picture:
 
 
 class Reporter:
-    """Sends the picture: at once when a stage begins, else at most once per ``interval`` seconds."""
+    """Sends the picture: soon when a stage begins, else at most once per ``interval`` seconds.
+
+    Never two at once: the SDK sends each from a thread of its own, and they would overtake each other.
+    """
 
     def __init__(self, send: Callable[[dict[str, Any]], None], interval: float = 1.0) -> None:
         self.picture = Picture()
         self._send = send
         self._interval = interval
-        self._stale = False
+        self._due: float | None = None
+        self._sent = float("-inf")
 
     def enter(self, stage: str) -> None:
-        """Begins a stage and tells it at once."""
+        """Begins a stage and tells it soon."""
         if self.picture.enter(stage):
-            self._send_now()
+            self._want(self._interval / 4)
 
     def touch(self) -> None:
-        """The picture has changed; the next tick sends it."""
-        self._stale = True
+        """The picture has changed; it is sent when its time has come."""
+        self._want(self._interval)
 
     def say(self, message: str, level: Level = "info") -> None:
-        """A line for a person; it goes out with the next tick."""
+        """A line for a person."""
         self.picture.say(message, level)
         self.touch()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Ticks while the block runs."""
+        """Ticks while the block runs. What is not sent at its end stands in the result."""
         ticker = asyncio.create_task(self._tick())
         try:
             yield
         finally:
             ticker.cancel()
 
+    def _want(self, gap: float) -> None:
+        due = self._sent + gap
+        self._due = due if self._due is None else min(self._due, due)
+
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
-            if self._stale and threading.active_count() < MAX_SENDING_THREADS:
-                self._send_now()
-
-    def _send_now(self) -> None:
-        self._stale = False
-        self._send(self.picture.as_dict())
+            now = time.monotonic()
+            if self._due is not None and self._due <= now and threading.active_count() < MAX_SENDING_THREADS:
+                self._due, self._sent = None, now
+                self._send(self.picture.as_dict())
+            await asyncio.sleep(self._interval / 20)

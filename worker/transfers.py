@@ -47,7 +47,8 @@ async def download_images(
     s3 = _Keys()
 
     async def fetch(number: int, source: ImageSource) -> Path:
-        path = folder / f"{number:04d}_{source.name}"
+        path = folder / f"{number:04d}" / source.name  # the trainer names a bad image as its owner does
+        path.parent.mkdir(exist_ok=True)
         async with gate:
             if source.download_url is None:
                 await asyncio.to_thread(s3.download, source, path)

@@ -19,7 +19,7 @@ def main() -> int:
     job = json.loads((folder / "job.json").read_text())
     behaviour, steps = job["base_model"], job["parameters"]["max_train_steps"]
     if behaviour == "error":
-        emit(Error("Image 0001_one.png is corrupt: replace or remove it."))
+        emit(Error("Image one.png is corrupt: replace or remove it."))
         return 1
     if behaviour == "crash":
         print("Traceback …\nRuntimeError: as ordered", file=sys.stderr)

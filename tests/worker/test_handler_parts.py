@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -111,6 +112,16 @@ def test_a_full_disk_is_told(store: ObjectStore, tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.glob("job-*"))
 
 
+def test_folders_of_killed_workers_are_cleared_and_those_of_living_ones_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACTORTRAIN_WORK_DIR", str(tmp_path))
+    for name in (f"job-{os.getpid()}-a", "job-99999999-b", f"job-{os.getppid()}-c", "results"):
+        (tmp_path / name).mkdir()
+    handler._clear_leftovers()
+    assert {path.name for path in tmp_path.iterdir()} == {f"job-{os.getppid()}-c", "results"}
+
+
 # -- files -------------------------------------------------------------------------------------
 
 
@@ -142,7 +153,7 @@ def test_images_keep_their_order_and_never_share_a_name(store: ObjectStore, tmp_
     store.files = {path.replace(" ", "%20"): path.encode() for path in paths}
     copies = download(store, tmp_path, *(path.replace(" ", "%20") for path in paths))
     assert [copy.read_text() for copy in copies] == paths
-    assert copies[0].name == "0001_same_name.png"
+    assert copies[0] == tmp_path / "0001" / "same_name.png"
 
 
 @pytest.mark.parametrize(
@@ -248,22 +259,24 @@ def test_the_log_keeps_its_last_lines_only() -> None:
     assert (len(messages), messages[0], messages[-1]) == (LOG_LINES, "50", "249")
 
 
-def test_updates_are_held_back_but_a_new_stage_is_told_at_once() -> None:
+def test_updates_are_held_back_but_a_new_stage_is_told_soon() -> None:
     sent: list[dict[str, Any]] = []
 
     async def run() -> None:
-        reporter = Reporter(sent.append, interval=0.1)
+        reporter = Reporter(sent.append, interval=0.2)
         async with reporter.running():
             reporter.enter("starting")
-            reporter.enter("starting")
+            await asyncio.sleep(0.05)
             assert [picture["stage"] for picture in sent] == ["starting"]
             for step in range(50):
                 reporter.picture.step = step
                 reporter.touch()
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.01)
             reporter.enter("training")
+            reporter.enter("training")
+            await asyncio.sleep(0.1)
 
     asyncio.run(run())
-    assert 2 <= len(sent) <= 6
-    assert sent[-1]["stage"] == "training"
-    assert sent[-1]["step"] == 49
+    assert 3 <= len(sent) <= 6
+    assert (sent[-1]["stage"], sent[-1]["step"]) == ("training", 49)
+    assert len(sent[-1]["stages"]) == 2
