@@ -91,7 +91,9 @@ def encode_texts(pipeline: Flux, texts: Iterable[str], max_tokens: int) -> dict[
     """Embeddings of each different text, encoded on its own so that no neighbour changes it."""
     encoded = {}
     for text in dict.fromkeys(texts):
-        sequence, pooled, _ = pipeline.encode_prompt(text, None, max_sequence_length=max_tokens)
+        sequence, pooled, _ = pipeline.encode_prompt(
+            text, None, pipeline.vae.device, max_sequence_length=max_tokens
+        )
         encoded[text] = Text(sequence[0], pooled[0])
     return encoded
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from torch import nn
 
 from worker.base_model import Flux, base_card, load_base
@@ -55,25 +56,28 @@ def prepare_machine() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     os.nice(10)
-    cores = len(os.sched_getaffinity(0))
-    torch.set_num_threads(int(os.environ.get("ACTORTRAIN_THREADS") or max(1, cores - 1)))
+    wanted = os.environ.get("ACTORTRAIN_THREADS") or str(max(1, (os.cpu_count() or 1) - 1))
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise JobError(f"ACTORTRAIN_THREADS must be a whole number above 0, not {wanted!r}.")
+    torch.set_num_threads(int(wanted))
     return torch.device("cpu")
 
 
 def load(job: Job, device: torch.device) -> Flux:
-    """The base on ``device``, frozen, in the precision it trains with."""
+    """The base, frozen, in the precision it trains with; all but its transformer on ``device``."""
     dtype = DTYPES[job.parameters.gradient_dtype] if device.type == "cuda" else torch.float32
+    log(f"loading the base model {job.base_model}")
     try:
         pipeline = load_base(job.base, dtype)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise JobError(
             f"The base model {job.base_model} could not be loaded ({reason}). Give an existing directory or "
             "hub id; a hub model also needs the network, and HF_TOKEN if access to it is granted by name."
         ) from None
-    for part in pipeline.components.values():
+    for name, part in pipeline.components.items():
         if isinstance(part, nn.Module):
-            part.requires_grad_(False).to(device)
+            part.requires_grad_(False).to("cpu" if name == "transformer" else device)
     if device.type == "cpu":
         name = job.parameters.gradient_dtype
         log(
@@ -111,7 +115,7 @@ class Trainer:
         )
         self.examples = self._examples(pictures, captions)
         self.heldback = self._examples(heldback, held_captions) if heldback else None
-        self._release_text_encoders()
+        self._make_room_for_transformer()
         self.prior: Prior | None = None
         if generic:
             texts = [self.texts[caption] for caption in generic]
@@ -122,16 +126,21 @@ class Trainer:
         self._check_space()
 
     def _captions(self, images: list[JobImage]) -> list[str]:
-        return [trigger_caption(image.caption, self.parameters.class_tokens) for image in images]
+        captions = [trigger_caption(image.caption, self.parameters.class_tokens) for image in images]
+        limit = self.drawing.max_tokens
+        if long := sum(len(self.pipeline.tokenizer_2(caption).input_ids) > limit for caption in captions):
+            log(f"{long} captions have more than {limit} tokens: the rest of them is not read", "warning")
+        return captions
 
     def _examples(self, pictures: list[Image.Image], captions: list[str]) -> Examples:
         return join(encode_images(self.pipeline, pictures), [self.texts[caption] for caption in captions])
 
-    def _release_text_encoders(self) -> None:
-        """Every text of the job is encoded; FLUX's T5 alone holds 9 GB."""
+    def _make_room_for_transformer(self) -> None:
+        """Text encoders out, transformer in: every text is encoded, and FLUX's T5 alone holds 9 GB."""
         self.pipeline.text_encoder = self.pipeline.text_encoder_2 = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+        self.pipeline.transformer.to(self.device)
 
     def _check_space(self) -> None:
         """Better now than after the training."""

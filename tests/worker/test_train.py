@@ -176,6 +176,16 @@ def test_a_cpu_says_in_which_precision_and_with_which_optimiser_it_trains(
     assert any("adamw8bit" in line and level == "warning" for line, level in lines.items())
 
 
+def test_captions_too_long_for_the_base_are_told(
+    make_job: JobMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = train(
+        make_job(parameters={"class_tokens": "a-very-long-trigger-token"}, sample_prompts=[]), capsys
+    )
+    lines = [event.message for event in told if isinstance(event, Log)]
+    assert "3 captions have more than 28 tokens: the rest of them is not read" in lines
+
+
 def test_images_held_back_are_measured_with_and_without_the_lora(
     make_job: JobMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,26 @@ def test_a_missing_base_says_what_to_give(
     said = fail(make_job(base_model=str(tmp_path / "nowhere")), capsys, monkeypatch)
     assert "nowhere could not be loaded" in said
     assert "directory or hub id" in said
+
+
+def test_a_base_with_a_damaged_file_is_told(
+    make_job: JobMaker,
+    tiny_base: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    damaged = shutil.copytree(tiny_base, tmp_path / "damaged")
+    weights = damaged / "transformer" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:10_000])
+    assert "damaged could not be loaded" in fail(make_job(base_model=str(damaged)), capsys, monkeypatch)
+
+
+def test_a_senseless_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.nice", lambda _by: 0)
+    monkeypatch.setenv("ACTORTRAIN_THREADS", "none")
+    with pytest.raises(JobError, match="ACTORTRAIN_THREADS must be a whole number"):
+        train.prepare_machine()
 
 
 def test_a_corrupt_image_ends_the_run_with_its_name(
