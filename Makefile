@@ -57,7 +57,7 @@ screenshots: $(RUN_TOOLS) $(DEV_TOOLS) chromium ## Take the pictures of the docu
 
 # The worker comes first: it installs on its own, and the site agrees with it.
 lock: $(DEV_TOOLS) ## Lock the requirements again, after a change of an .in file (UPGRADE=1 takes newer versions)
-	echo 'torch ; sys_platform == "never"' | $(LOCK) $(if $(UPGRADE),--upgrade) --overrides /dev/stdin worker/requirements.in -o worker/requirements.txt
+	echo 'torch ; sys_platform == "never"' | $(LOCK) $(if $(UPGRADE),--upgrade) --overrides /dev/stdin --no-emit-package torch worker/requirements.in -o worker/requirements.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) -c worker/requirements.txt requirements/site.in -o requirements/site.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) requirements/dev.in -o requirements/dev.txt
 

