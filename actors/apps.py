@@ -1,9 +1,21 @@
 """The registry app."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class ActorsConfig(AppConfig):
     """Who the actors are and which images they have."""
 
     name = "actors"
+
+    def ready(self) -> None:
+        """The published registry follows every change from the first migration on."""
+        post_migrate.connect(_watch_tables, sender=self)
+
+
+def _watch_tables(**kwargs: object) -> None:
+    from actors import snapshot_triggers
+
+    if "plan" in kwargs:  # a test's flush keeps the triggers
+        snapshot_triggers.install(*snapshot_triggers.ACTORS)

@@ -68,6 +68,8 @@ def read_environment() -> dict[str, Any]:
         "BASE_MODEL": env.str("BASE_MODEL", ""),
         "GPU_PRICE_PER_SECOND": env.float("GPU_PRICE_PER_SECOND", 0.0),
         "LOG_LEVEL": env.str("LOG_LEVEL", "INFO").upper(),
+        "ACTORS_JSON_PUBLIC": env.bool("ACTORS_JSON_PUBLIC", False),
+        "CORS_ALLOWED_ORIGINS": env.list("CORS_ALLOWED_ORIGINS", []),
     }
     values.update(read_object_store(), **read_endpoint(var))
     return values
@@ -86,6 +88,9 @@ def read_object_store() -> dict[str, Any]:
         "S3_BUCKET": bucket,
         "S3_ENDPOINT_URL": env.str("S3_ENDPOINT_URL", "") or None,
         "S3_REGION": env.str("S3_REGION", "") or "us-east-1",
+        "MAX_DATASET_IMAGES": env.int("MAX_DATASET_IMAGES", 1000),
+        "IMAGE_URL_HOSTS": env.list("IMAGE_URL_HOSTS", []),
+        "DATASET_ROOT": env.path("DATASET_ROOT").resolve() if env.str("DATASET_ROOT", "") else None,
     }
 
 
@@ -139,12 +144,17 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_q",
     "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
     "actors",
     "training",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -226,6 +236,15 @@ FILE_LINK_SECONDS = 3600
 JOB_LINK_SECONDS = 2 * 24 * 3600
 #: Images above this never enter the dataset (bytes).
 MAX_IMAGE_BYTES = 40 * 1024 * 1024
+#: Width × height above this is refused before anything is decoded: 50 megapixels take 150 MB.
+MAX_IMAGE_PIXELS = 50_000_000
+MAX_DATASET_IMAGES: int = _values["MAX_DATASET_IMAGES"]
+#: A ZIP of images: its own size and the sum of what is inside.
+MAX_ZIP_BYTES = 2 * 1024**3
+#: Images are imported by URL from these hosts only; empty switches it off.
+IMAGE_URL_HOSTS: list[str] = _values["IMAGE_URL_HOSTS"]
+#: ``local_path`` of a dataset is read below this folder only; unset switches it off.
+DATASET_ROOT: Path | None = _values["DATASET_ROOT"]
 
 RUNPOD_BASE_URL: str = _values["RUNPOD_BASE_URL"]
 RUNPOD_ENDPOINT_ID: str = _values["RUNPOD_ENDPOINT_ID"]
@@ -296,6 +315,15 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
+
+#: Whether everyone may read ``/actors.json``, or only people and tokens that may view actors.
+ACTORS_JSON_PUBLIC: bool = _values["ACTORS_JSON_PUBLIC"]
+# Pages of these origins may read with a token of theirs; cookies never cross origins.
+CORS_ALLOWED_ORIGINS: list[str] = _values["CORS_ALLOWED_ORIGINS"]
+CORS_URLS_REGEX = r"^/(actors\.json$|api/)"
+CORS_ALLOW_METHODS = ["GET", "HEAD", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "if-none-match"]
+CORS_EXPOSE_HEADERS = ["etag", "link"]
 
 LOGGING = {
     "version": 1,

@@ -12,9 +12,18 @@ class TrainingConfig(AppConfig):
     def ready(self) -> None:
         """The sweep is scheduled whenever the tables are there."""
         post_migrate.connect(_ensure_schedule, sender=self)
+        post_migrate.connect(_watch_versions, sender=self)
 
 
 def _ensure_schedule(**_: object) -> None:
     from training.tasks import ensure_schedule
 
     ensure_schedule()
+
+
+def _watch_versions(**kwargs: object) -> None:
+    from actors.snapshot_triggers import Watched, install
+
+    if "plan" in kwargs:  # a test's flush keeps the triggers
+        # The registry shows good versions only; others change every few seconds while they train.
+        install(Watched("training_trainingversion", "SELECT {row}.actor_id WHERE {row}.is_good"))

@@ -1,0 +1,67 @@
+"""Triggers that note every actor whose place in ``actors.json`` may have changed.
+
+They are installed after each ``migrate`` rather than by a migration, because SQLite's schema changes
+rebuild tables and silently drop their triggers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+CHANGES = "actors_registrychange"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A table, and the SELECT that names the actors whom one of its rows (``{row}``) is about."""
+
+    table: str
+    select: str
+
+    def statements(self, vendor: str) -> list[str]:
+        """SQL that installs the three triggers, new or again."""
+        of_new, of_old = self.select.format(row="NEW"), self.select.format(row="OLD")
+        events = {"insert": of_new, "update": f"{of_old} UNION {of_new}", "delete": of_old}
+        make = _on_postgresql if vendor == "postgresql" else _on_sqlite
+        return [sql for event, select in events.items() for sql in make(self.table, event, select)]
+
+
+ACTORS = (
+    Watched("actors_actor", "SELECT {row}.id"),
+    Watched("actors_trainingdataset", "SELECT {row}.actor_id"),
+    Watched(
+        "actors_trainingimage", "SELECT actor_id FROM actors_trainingdataset WHERE id = {row}.dataset_id"
+    ),
+)
+
+
+def install(*watched: Watched) -> None:
+    """Installs the triggers, and has every actor written again: the code that writes may have changed."""
+    tables = set(connection.introspection.table_names())
+    if not {CHANGES, "actors_actor", *(each.table for each in watched)} <= tables:
+        return  # migrated back to before these tables
+    with connection.cursor() as cursor:
+        for each in watched:
+            for statement in each.statements(connection.vendor):
+                cursor.execute(statement)
+        cursor.execute(f"INSERT INTO {CHANGES} (actor_id) SELECT id FROM actors_actor")  # noqa: S608
+
+
+def _on_sqlite(table: str, event: str, select: str) -> list[str]:
+    name = f"{table}_registry_{event}"
+    return [
+        f"DROP TRIGGER IF EXISTS {name}",
+        f"CREATE TRIGGER {name} AFTER {event} ON {table} BEGIN "  # noqa: S608
+        f"INSERT INTO {CHANGES} (actor_id) {select}; END",
+    ]
+
+
+def _on_postgresql(table: str, event: str, select: str) -> list[str]:
+    name = f"{table}_registry_{event}"
+    return [
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # noqa: S608
+        f"INSERT INTO {CHANGES} (actor_id) {select}; RETURN NULL; END $$",
+        f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
+    ]
