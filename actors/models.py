@@ -8,11 +8,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Count, F, Prefetch, Q
+from django.db.models import Count, F, Max, Prefetch, Q
 from django.db.models.functions import Coalesce, Now
+from django.urls import reverse
 from django.utils import timezone
 
 from actors import storage
+from actors.dataset_models import DatasetChange, DatasetRevision, ImageUpload
+from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
+
+__all__ = [
+    "Actor",
+    "RegistryChange",
+    "RegistryFragment",
+    "RegistryState",
+    "TrainingDataset",
+    "TrainingImage",
+]
 
 #: A dataset below the floor can't train; around the sweet spot it trains best; above it dilutes.
 IMAGES_FLOOR = 10
@@ -138,6 +150,13 @@ class TrainingDataset(models.Model):
     changed_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="First change made here."
     )
+    findings = models.JSONField(
+        default=list, blank=True, editable=False, help_text="What an inspection found in the set as a whole."
+    )
+    inspected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    synced_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the object store was last compared."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -163,6 +182,39 @@ class TrainingDataset(models.Model):
         rows = sorted((image.sha256 or image.url, image.caption) for image in self.trainable_images())
         return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
+    @transaction.atomic
+    def revision(self) -> DatasetRevision:
+        """The numbered revision of what is trainable now, made when this state is new."""
+        TrainingDataset.objects.select_for_update().get(pk=self.pk)  # two at once must not take one number
+        fingerprint = self.fingerprint()
+        if known := self.revisions.filter(fingerprint=fingerprint).first():
+            return known
+        last = self.revisions.aggregate(last=Max("number"))["last"] or 0
+        rows = [image.as_trained() for image in self.trainable_images()]
+        return DatasetRevision.objects.create(
+            dataset=self, number=last + 1, fingerprint=fingerprint, images=rows
+        )
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether a training makes sense, from the last inspection's findings."""
+        included = self.included_images()
+        if not included:
+            return Verdict.NOT_FIT
+        levels = {finding["level"] for finding in self.open_findings()}
+        if "error" in levels:
+            return Verdict.NOT_FIT
+        if any(image.inspected_at is None for image in included):
+            return Verdict.NOT_INSPECTED
+        return Verdict.WARNINGS if levels else Verdict.FIT
+
+    def open_findings(self) -> list[dict[str, Any]]:
+        """Findings that count: of the set and of included images, less what a Curator has accepted."""
+        found = [dict(finding) for finding in self.findings]
+        for image in self.included_images():
+            found += [{**finding, "image": image} for finding in image.open_findings()]
+        return found
+
     def claims(self) -> dict[str, Any]:
         """``training_data`` as the registry had it, or ``{}``."""
         claims = self.actor.source_record().get("training_data")
@@ -175,6 +227,15 @@ class TrainingDataset(models.Model):
         if self.changed_at or claimed in (None, count):
             return []
         return [f"The registry claims {claimed} images; {count} are listed here."]
+
+
+class Verdict(models.TextChoices):
+    """What an inspection says of a dataset."""
+
+    FIT = "fit", "Fit"
+    WARNINGS = "warnings", "Fit with warnings"
+    NOT_FIT = "not_fit", "Not fit"
+    NOT_INSPECTED = "not_inspected", "Not inspected yet"
 
 
 class TrainingImage(models.Model):
@@ -205,8 +266,31 @@ class TrainingImage(models.Model):
     size_bytes = models.PositiveBigIntegerField(null=True, blank=True, editable=False)
     width = models.PositiveIntegerField(null=True, blank=True, editable=False)
     height = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    original_url = models.CharField(
+        max_length=1200,
+        blank=True,
+        editable=False,
+        help_text="The uploaded bytes, when trainings read a converted file: HEIC, or EXIF data inside.",
+    )
+    etag = models.CharField(
+        max_length=100, blank=True, editable=False, help_text="The object store's, to notice changes."
+    )
     findings = models.JSONField(
         default=list, blank=True, editable=False, help_text="What an inspection found."
+    )
+    accepted = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="Finding code to who accepts it, and why."
+    )
+    measures = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="What an inspection measured."
+    )
+    inspected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    has_thumbnail = models.BooleanField(default=False, editable=False)
+    crop = models.JSONField(
+        null=True, blank=True, help_text="A hint: left, top, width, height as parts of the picture."
+    )
+    edit = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Counts edits; a save that read an older one is refused."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -230,6 +314,28 @@ class TrainingImage(models.Model):
     def is_synced(self) -> bool:
         """Whether a training can read it."""
         return self.state == self.State.SYNCED and bool(self.url)
+
+    def as_trained(self) -> dict[str, str]:
+        """What a revision keeps of it."""
+        return {
+            "url": self.url,
+            "file_name": self.file_name,
+            "sha256": self.sha256,
+            "caption": self.caption,
+        }
+
+    def open_findings(self) -> list[dict[str, Any]]:
+        """Its findings, less what a Curator has accepted."""
+        return [finding for finding in self.findings if finding["code"] not in self.accepted]
+
+    @property
+    def thumbnail_key(self) -> str:
+        """Where its small picture lies in the object store."""
+        return f"thumbs/{self.pk}.webp"
+
+    def thumbnail_link(self) -> str:
+        """A signed link to the small picture; empty until a task has made it. Grids never load originals."""
+        return storage.download_link(storage.own(self.thumbnail_key).s3) if self.has_thumbnail else ""
 
     def link(self) -> str:
         """A signed link for a page, or empty when the file lies where this site can't reach."""

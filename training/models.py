@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core import signing
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -126,6 +127,12 @@ class TrainingVersion(TrainingParameters):
     seed = models.PositiveBigIntegerField(default=42)
     image_count = models.PositiveIntegerField(default=0)
     dataset_fingerprint = models.CharField(max_length=80, blank=True)
+    dataset_revision = models.ForeignKey(
+        "actors.DatasetRevision", null=True, blank=True, on_delete=models.SET_NULL, related_name="versions"
+    )
+    override_reason = models.TextField(
+        blank=True, help_text="Why it was trained although the dataset was not fit."
+    )
     images = models.JSONField(
         default=list, editable=False, help_text="URL and caption of each image it was trained on."
     )
@@ -156,6 +163,9 @@ class TrainingVersion(TrainingParameters):
 
     is_good = models.BooleanField(default=False)
     good_at = models.DateTimeField(null=True, blank=True)
+    first_good_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Kept when the mark goes: old clients may repeat it."
+    )
     good_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -380,6 +390,7 @@ class TrainingVersion(TrainingParameters):
             TrainingVersion.objects.filter(pk=self.pk).update(
                 is_good=True,
                 good_at=timezone.now(),
+                first_good_at=Coalesce("first_good_at", Now()),
                 good_by=by,
                 good_reason=reason,
                 updated_at=timezone.now(),
