@@ -14,6 +14,8 @@ from training.parameters import Parameters
 
 #: Finished trainings needed before they are believed more than the rule.
 ENOUGH_RUNS = 5
+#: No run takes longer: RunPod's time-out ends at 7 days.
+_WEEK = 7 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def estimate_seconds(
     A step draws at most as many images as there are, so a batch larger than the dataset costs no more.
     """
     batch = max(1, min(parameters.batch_size, image_count * parameters.num_repeats))
-    runs = [run for run in finished_runs if run.images_seen > 0 and 0 < run.seconds < math.inf]
+    runs = [run for run in finished_runs if run.images_seen > 0 and 0 < run.seconds < _WEEK]
     if len(runs) < ENOUGH_RUNS:
         seconds = base.overhead_seconds + base.seconds_per_step * parameters.max_train_steps
         # The rule errs on the long side: a real FLUX run took 0.44 of it.

@@ -169,7 +169,7 @@ def check(response: httpx.Response, config: RunPodConfig) -> None:
         raise RateLimited("The endpoint asks for fewer requests (429).", _retry_after(response))
     if code >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_page(response):
         # A page with 404 comes from some proxy: it says nothing about the job.
-        raise Unavailable(f"The endpoint has trouble (HTTP {code}): try again later.")
+        raise Unavailable(f"The endpoint has trouble (HTTP {code}).")
     if code == HTTPStatus.NOT_FOUND:
         raise NotFound(f"The endpoint {config.endpoint_id} does not know this (404).")
     if response.is_redirect:
