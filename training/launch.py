@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django_q.tasks import async_task
 
 from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor
+from training import payload
 from training.base_models import BaseModel, base_model
-from training.estimates import Estimate, FinishedRun, estimate_seconds
+from training.estimates import Estimate, FinishedRun, cost, estimate_seconds
 from training.models import Status, TrainingVersion
 from training.parameters import Parameters, validate
 
@@ -209,3 +212,40 @@ def estimate_of(version: TrainingVersion) -> Estimate:
     base = base_model(version.base_model)
     parameters = Parameters.from_dict(version.parameters())
     return estimate_seconds(parameters, version.image_count, base, finished_runs(base))
+
+
+def cost_of(seconds: float) -> Decimal | None:
+    """What a run of this length costs; ``None`` where no price is configured (the local endpoint)."""
+    if not settings.GPU_PRICE_PER_SECOND:
+        return None
+    return cost(seconds, Decimal(str(settings.GPU_PRICE_PER_SECOND)))
+
+
+def cost_so_far(version: TrainingVersion, now: datetime) -> Decimal | None:
+    """By RunPod's own time once it has told it, else by the clock."""
+    if version.execution_ms:
+        return cost_of(version.execution_ms / 1000)
+    if version.started_at is None:
+        return None
+    return cost_of(((version.finished_at or now) - version.started_at).total_seconds())
+
+
+def preview_body(actor: Actor, values: Mapping[str, object]) -> dict[str, Any]:
+    """The job as it would be sent, without signed links: for people to look at."""
+    parameters = Parameters.from_dict(values)
+    base = studio_base()
+    job_input = payload.build_input(
+        parameters=parameters,
+        base_model=base.key,
+        images=[
+            payload.PayloadImage(image.url, "(signed at the start)", image.caption)
+            for image in actor.dataset.trainable_images()
+        ],
+        user_id="(you)",
+        tenant_id="actortrain",
+        request_id=f"{actor.pk}_(time)",
+        model_name=f"actor_{actor.pk}_V{actor.versions_made + 1}",
+        dataset_fingerprint=actor.dataset.fingerprint(),
+        prompts=payload.sample_prompts(base.key, parameters.class_tokens),
+    )
+    return {"input": job_input}
