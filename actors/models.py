@@ -10,14 +10,16 @@ from typing import Any
 from django.db import models, transaction
 from django.db.models import Count, F, Max, Prefetch, Q
 from django.db.models.functions import Coalesce, Now
-from django.urls import reverse
 from django.utils import timezone
 
 from actors import storage
-from actors.dataset_models import DatasetChange, DatasetRevision, ImageUpload
+from actors.dataset_models import DatasetRevision
+from actors.history import Tracked, TrackedQuerySet
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
+from actors.tokens import AccessToken
 
 __all__ = [
+    "AccessToken",
     "Actor",
     "RegistryChange",
     "RegistryFragment",
@@ -32,7 +34,7 @@ IMAGES_BEST = (20, 30)
 IMAGES_MANY = 60
 
 
-class ActorQuerySet(models.QuerySet["Actor"]):
+class ActorQuerySet(TrackedQuerySet["Actor"]):
     """Questions that pages, API and commands ask about actors."""
 
     def active(self) -> ActorQuerySet:
@@ -96,6 +98,7 @@ class Actor(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = ActorQuerySet.as_manager()
+    history = Tracked("name", "age", "sex", "ethnicity", "description", "poster", "source", "retired_at")
 
     class Meta:
         ordering = ("position", "id")
@@ -159,6 +162,9 @@ class TrainingDataset(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = TrackedQuerySet["TrainingDataset"].as_manager()
+    history = Tracked("actor", "kind", "local_path")
 
     def __str__(self) -> str:
         return f"Dataset of {self.actor}"
@@ -294,6 +300,11 @@ class TrainingImage(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = TrackedQuerySet["TrainingImage"].as_manager()
+    history = Tracked(
+        "dataset", "url", "file_name", "state", "caption", "included", "notes", "crop", "accepted"
+    )
 
     class Meta:
         ordering = ("position", "id")

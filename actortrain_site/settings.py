@@ -125,6 +125,10 @@ except EnvValidationError as error:
 except (EnvError, ValueError) as error:
     raise ImproperlyConfigured(f"{error}. See .env.example.") from None
 
+# After .env is read: it reads the environment too.
+from actortrain_site.login_settings import *  # noqa: E402, F403
+from actortrain_site.login_settings import LOGIN_APPS, OIDC_ORIGINS  # noqa: E402
+
 VAR_DIR: Path = _values["VAR_DIR"]
 SECRET_KEY: str = _values["SECRET_KEY"]
 DEBUG: bool = _values["DEBUG"]
@@ -133,7 +137,7 @@ ALLOWED_HOSTS: list[str] = _values["ALLOWED_HOSTS"]
 CSRF_TRUSTED_ORIGINS: list[str] = _values["CSRF_TRUSTED_ORIGINS"]
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "actortrain_site.apps.StudioAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -144,6 +148,8 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_q",
     "rest_framework",
+    "simple_history",
+    *LOGIN_APPS,
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -161,10 +167,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "actors.permissions.RoleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "actortrain_site.urls"
@@ -231,6 +240,9 @@ STORAGES = {"default": _default_storage, "staticfiles": {"BACKEND": _static_back
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "actortrain_site" / "static"]
+# Compression takes a first start most of its time: half the files, and no source maps.
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("br", "gz", "jpg", "map", "png", "webp", "woff", "woff2", "zip")
 #: Links to files are signed and expire: seconds for a page, and for a job that may wait in a queue.
 FILE_LINK_SECONDS = 3600
 JOB_LINK_SECONDS = 2 * 24 * 3600
@@ -276,9 +288,6 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
 
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "/"
-LOGOUT_REDIRECT_URL = "login"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -302,7 +311,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": _image_sources,
         "connect-src": _image_sources,
         "font-src": [SELF],
-        "form-action": [SELF],
+        "form-action": [SELF, *OIDC_ORIGINS],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
         "manifest-src": [SELF],
@@ -311,8 +320,11 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 40 * 1024 * 1024
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.DjangoModelPermissions"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "actors.authentication.TokenAuthentication",  # first: who is unknown gets a 401
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["actors.permissions.RolePermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
 }
 

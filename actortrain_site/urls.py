@@ -7,7 +7,7 @@ from training.webhooks import training_webhook
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("accounts/", include("django.contrib.auth.urls")),
+    path("accounts/", include("allauth.urls")),
     path("api/training-webhook/<str:token>", training_webhook, name="training-webhook"),
     path("", include("actors.urls")),
     path("", include("training.urls")),

@@ -12,6 +12,8 @@ class TrainingConfig(AppConfig):
     def ready(self) -> None:
         """The sweep is scheduled whenever the tables are there."""
         post_migrate.connect(_ensure_schedule, sender=self)
+        # The last app's turn: by then every permission exists.
+        post_migrate.connect(_ensure_roles, sender=self)
         post_migrate.connect(_watch_versions, sender=self)
 
 
@@ -27,3 +29,9 @@ def _watch_versions(**kwargs: object) -> None:
     if "plan" in kwargs:  # a test's flush keeps the triggers
         # The registry shows good versions only; others change every few seconds while they train.
         install(Watched("training_trainingversion", "SELECT {row}.actor_id WHERE {row}.is_good"))
+
+
+def _ensure_roles(**_: object) -> None:
+    from actors.permissions import ensure_roles
+
+    ensure_roles()

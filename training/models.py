@@ -21,6 +21,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from actors import storage
+from actors.history import Tracked, TrackedQuerySet
 from actors.models import Actor
 from training import payload
 from training.leases import Lease
@@ -87,7 +88,7 @@ class TrainingParameters(models.Model):
 PARAMETER_NAMES = tuple(field.name for field in TrainingParameters._meta.local_fields)
 
 
-class TrainingVersionQuerySet(models.QuerySet["TrainingVersion"]):
+class TrainingVersionQuerySet(TrackedQuerySet["TrainingVersion"]):
     """Questions that pages, API and tasks ask about versions."""
 
     def active(self) -> TrainingVersionQuerySet:
@@ -181,6 +182,9 @@ class TrainingVersion(TrainingParameters):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = TrainingVersionQuerySet.as_manager()
+    history = Tracked(
+        "actor", "number", "name", "description", "status", "error", "lora_url", "is_good", "good_reason"
+    )
 
     class Meta:
         ordering = ("-number",)
