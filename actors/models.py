@@ -41,6 +41,14 @@ class ActorQuerySet(TrackedQuerySet["Actor"]):
         """Everyone who is not retired."""
         return self.filter(retired_at=None)
 
+    def register(self, **facts: Any) -> Actor:
+        """A new actor, last in the order, with an empty dataset."""
+        with transaction.atomic():
+            last = self.aggregate(last=Max("position"))["last"]
+            actor = self.create(position=0 if last is None else last + 1, **facts)
+            TrainingDataset.objects.create(actor=actor)
+        return actor
+
     def search(self, words: str) -> ActorQuerySet:
         """Actors whose number, name or description hold every word."""
         found = self
@@ -132,6 +140,10 @@ class Actor(models.Model):
         Actor.objects.filter(pk=self.pk).update(versions_made=F("versions_made") + 1)
         self.refresh_from_db(fields=["versions_made"])
         return self.versions_made
+
+    def restore(self) -> None:
+        """Brings a retired actor back."""
+        Actor.objects.filter(pk=self.pk).update(retired_at=None)
 
     def retire(self) -> None:
         """Takes the actor out of the library; nothing is deleted."""

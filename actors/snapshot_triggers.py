@@ -53,7 +53,7 @@ def _on_sqlite(table: str, event: str, select: str) -> list[str]:
     name = f"{table}_registry_{event}"
     return [
         f"DROP TRIGGER IF EXISTS {name}",
-        f"CREATE TRIGGER {name} AFTER {event} ON {table} BEGIN "  # noqa: S608
+        f"CREATE TRIGGER {name} AFTER {event} ON {table} BEGIN "
         f"INSERT INTO {CHANGES} (actor_id) {select}; END",
     ]
 
@@ -61,7 +61,7 @@ def _on_sqlite(table: str, event: str, select: str) -> list[str]:
 def _on_postgresql(table: str, event: str, select: str) -> list[str]:
     name = f"{table}_registry_{event}"
     return [
-        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # noqa: S608
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         f"INSERT INTO {CHANGES} (actor_id) {select}; RETURN NULL; END $$",
         f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
     ]

@@ -66,7 +66,7 @@ def move_to_the_front(actor: Actor) -> None:
     Actor.objects.filter(pk=actor.pk).update(position=0)
 
 
-CHANGES: list[Callable[[Actor], None]] = [
+CHANGES: list[Callable[[Actor], object]] = [
     rename_in_bulk,
     rename_by_sql,
     leave_an_image_out,
@@ -105,10 +105,10 @@ def test_a_change_shows_inside_its_own_transaction() -> None:
 def test_what_a_transaction_took_back_never_shows() -> None:
     actor = make_actor(images=1)
     before = published()
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    with transaction.atomic():
         rename_in_bulk(actor)
         assert published() != before
-        raise ZeroDivisionError
+        transaction.set_rollback(True)
     assert published() == before
     rename_by_sql(actor)
     agrees()
