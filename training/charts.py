@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeAlias
 
 WIDTH, HEIGHT = 400, 200
 LEFT, RIGHT, TOP, BOTTOM = 36, 10, 8, 20
 MOST_POINTS = 240
 
-Point = tuple[float, float]
+Point: TypeAlias = tuple[float, float]
+Row: TypeAlias = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,7 @@ def nice_step(rough: float) -> float:
 def even_ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers from ``low`` to ``high``."""
     step = nice_step((high - low) / count)
-    ticks = [low + index * step for index in range(int((high - low) / step + 1e-9) + 1)]
-    return ticks
+    return [low + index * step for index in range(int((high - low) / step + 1e-9) + 1)]
 
 
 def loss_ticks(low: float, high: float, *, log: bool) -> list[float]:

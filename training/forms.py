@@ -73,6 +73,8 @@ def read(post: Mapping[str, Any], base: BaseModel) -> dict[str, str]:
     """What the form sent for the eleven; thousands separators are for people and are taken out."""
     values = {name: str(post[name]).strip() for name in base.specs() if name in post}
     return {
-        name: value.replace(",", "").replace("\u202f", "") if base.specs()[name].minimum is not None else value
+        name: value.replace(",", "").replace("\u202f", "")
+        if base.specs()[name].minimum is not None
+        else value
         for name, value in values.items()
     }

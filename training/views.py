@@ -74,14 +74,14 @@ def header(request: HttpRequest, actor: Actor, tab: str) -> dict[str, Any]:
     good = next((version for version in versions if version.is_good), None)
     active = next((version for version in versions if version.is_active), None)
     since = good.number if good else 0
-    to_judge = [version for version in versions if version.status == Status.COMPLETED and version.number > since]
+    done = [version for version in versions if version.status == Status.COMPLETED]
     return {
         "actor": actor,
         "tab": tab,
         "versions": versions,
         "good": good,
         "active": active,
-        "to_judge": to_judge,
+        "to_judge": [version for version in done if version.number > since],
         "dataset": dataset,
         "included": included,
         "poster": actor.poster or next((image for image in included if image.is_synced), None),
@@ -99,22 +99,26 @@ def train(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def train_context(
-    request: HttpRequest, actor: Actor, values: dict[str, Any] | None = None, errors: dict[str, str] | None = None
+    request: HttpRequest,
+    actor: Actor,
+    values: dict[str, Any] | None = None,
+    errors: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """The train page: given values, else the draft, a version's or a preset's, else what is recommended."""
     base, context = launch.studio_base(), header(request, actor, "train")
     count = len(actor.dataset.trainable_images()) if context["dataset"] else 0
     asked = request.GET.get("preset", "")
     preset = asked if asked in PRESETS else "balanced"
-    recommended, notes = {"class_tokens": actor.trigger_token}, []
+    recommended: dict[str, Any] = {"class_tokens": actor.trigger_token}
+    notes: list[str] = []
     if count:
         parameters, notes = auto_adjust(count, base, preset, actor.trigger_token)
         recommended = parameters.to_dict()
     draft = ParameterDraft.objects.filter(user=person(request), actor=actor).first()
     if values is None:
-        source = actor.versions.filter(pk=request.GET["from"]).first() if request.GET.get("from", "").isdecimal() else None
-        loaded = (source or draft).parameters() if (source or draft) and not asked else {}  # type: ignore[union-attr]
-        values = {**recommended, **loaded}
+        number = request.GET.get("from", "")
+        source = actor.versions.filter(number=number).first() if number.isdecimal() else draft
+        values = {**recommended, **(source.parameters() if source and not asked else {})}
     parameter_rows = forms.rows(base, values, recommended, errors)
     return {
         **context,
@@ -169,14 +173,16 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     actor = load_actor(pk)
     values = forms.read(request.POST, launch.studio_base())
     try:
-        version = launch.launch(actor, values, by=person(request), **launch.override(request.POST, person(request)))
+        version = launch.launch(actor, values, by=person(request))
     except ParameterErrors as error:
         context = train_context(request, actor, values, error.errors)
         return render(request, "training/train.html", context, status=400)
     except launch.CannotStart as error:
         for check in error.checks:
             messages.error(request, f"{check.fact} {check.reason}".strip())
-        return render(request, "training/train.html", train_context(request, load_actor(pk), values), status=409)
+        return render(
+            request, "training/train.html", train_context(request, load_actor(pk), values), status=409
+        )
     ParameterDraft.objects.filter(user=person(request), actor=actor).delete()
     return redirect(version)
 
@@ -186,7 +192,9 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
 def versions(request: HttpRequest, pk: int) -> HttpResponse:
     """All versions of an actor, newest first, with what differs from one to the next."""
     context = header(request, load_actor(pk), "versions")
-    return render(request, "training/versions.html", context | {"timeline": live.timeline(context["versions"])})
+    return render(
+        request, "training/versions.html", context | {"timeline": live.timeline(context["versions"])}
+    )
 
 
 # One training
@@ -197,7 +205,8 @@ def versions(request: HttpRequest, pk: int) -> HttpResponse:
 def training(request: HttpRequest, pk: int) -> HttpResponse:
     """A training, live: htmx asks for the fragment every two seconds until it ends."""
     version = get_object_or_404(
-        TrainingVersion.objects.select_related("actor", "actor__poster", "created_by", "good_by", "repeats"), pk=pk
+        TrainingVersion.objects.select_related("actor", "actor__poster", "created_by", "good_by", "repeats"),
+        pk=pk,
     )
     context = {
         **live.context(version),
@@ -297,17 +306,23 @@ def unmark_good(request: HttpRequest, pk: int) -> HttpResponse:
 @requires("view")
 def activity(request: HttpRequest) -> HttpResponse:
     """All trainings of all people, the running ones first."""
-    shown = TrainingVersion.objects.select_related("actor", "created_by").defer("source", "images", "loss_history", "log")
-    counts = dict(TrainingVersion.objects.order_by().values_list("status").annotate(found=Count("pk")))
-    state = request.GET.get("state", "")
+    trainings = TrainingVersion.objects.select_related("actor", "created_by")
+    counts = dict(trainings.order_by().values_list("status").annotate(found=Count("pk")))
+    state, words = request.GET.get("state", ""), request.GET.get("q", "").strip()
     groups = {"active": ACTIVE, **{word: (word,) for word in ("completed", "failed", "cancelled")}}
     if state in groups:
-        shown = shown.filter(status__in=groups[state])
-    if words := request.GET.get("q", "").strip():
-        shown = shown.filter(actor__in=Actor.objects.search(words))
-    page = Paginator(shown.order_by("-created_at", "-pk"), PAGE_SIZE).get_page(request.GET.get("page"))
-    tabs = [("", "All", sum(counts.values()))]
-    tabs += [(key, key.capitalize(), sum(counts.get(word, 0) for word in group)) for key, group in groups.items()]
-    context = {"page": page, "tabs": tabs, "state": state, "words": words, "keep": urlencode({"state": state, "q": words})}
-    template = "training/activity_rows.html" if request.htmx else "training/activity.html"  # type: ignore[attr-defined]
-    return render(request, template, context)
+        trainings = trainings.filter(status__in=groups[state])
+    if words:
+        trainings = trainings.filter(actor__in=Actor.objects.search(words))
+    newest = trainings.defer("source", "images", "loss_history", "log").order_by("-created_at", "-pk")
+    totals = {key: sum(counts.get(word, 0) for word in group) for key, group in groups.items()}
+    context = {
+        "page": Paginator(newest, PAGE_SIZE).get_page(request.GET.get("page")),
+        "tabs": [("", "All", sum(totals.values()))]
+        + [(key, key.capitalize(), total) for key, total in totals.items()],
+        "state": state,
+        "words": words,
+        "keep": urlencode({"state": state, "q": words}),
+    }
+    fragment = request.htmx  # type: ignore[attr-defined]  # django-htmx adds it
+    return render(request, "training/activity_rows.html" if fragment else "training/activity.html", context)
