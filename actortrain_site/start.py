@@ -67,9 +67,8 @@ def run(host: str, port: int, *, demo_training: bool) -> int:
         try:
             preparation.prepare()
         except OperationalError as error:
-            raise CannotRun(
-                f"the database does not answer ({str(error).strip()}). Check DATABASE_URL."
-            ) from error
+            reason = " ".join(str(error).split())
+            raise CannotRun(f"the database does not answer ({reason}). Check DATABASE_URL.") from error
         welcome = Welcome(demo_training=demo_training)
         supervisor = Supervisor(on_started=lambda: welcome.greet(stop=supervisor.stop))
         environment = child_environment(settings.RUNPOD_API_KEY if endpoint else "")

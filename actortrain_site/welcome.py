@@ -12,7 +12,7 @@ import httpx
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.urls import reverse
+from django.shortcuts import resolve_url
 
 from actors import demo
 from actors.models import Actor
@@ -48,7 +48,7 @@ class Welcome:
             connection.close()
 
     def _wait(self) -> None:
-        pages = {"The site": f"{settings.SITE_URL}{reverse('login')}"}
+        pages = {"The site": f"{settings.SITE_URL}{resolve_url(settings.LOGIN_URL)}"}
         if settings.LOCAL_ENDPOINT:
             pages["The local endpoint"] = f"{settings.RUNPOD_BASE_URL}/{settings.RUNPOD_ENDPOINT_ID}/health"
         deadline = time.monotonic() + WAIT_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,7 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
 def signed_in_page(page: Page, admin_user: AbstractUser) -> Page:
     """A page whose visitor has typed the superuser's name and password."""
     page.goto("/")
-    page.get_by_label("Username").fill(admin_user.get_username())
+    page.get_by_label(re.compile("^Username")).fill(admin_user.get_username())
     page.get_by_label("Password", exact=True).fill("password")
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "login" not in url)
