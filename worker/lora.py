@@ -55,8 +55,10 @@ def settle_lora(transformer: Any, dtype: torch.dtype) -> None:
     """
     for layer in _layers(transformer):
         down, up = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-        down.copy_(down.to(dtype))
-        up.copy_((up * layer.scaling[ADAPTER]).to(dtype))
+        # As loaders do, the rounded weights then work in the precision of the base around them.
+        working = layer.get_base_layer().weight.dtype
+        down.data = down.to(dtype).to(working)
+        up.data = (up * layer.scaling[ADAPTER]).to(dtype).to(working)
         layer.scaling[ADAPTER] = 1.0
 
 

@@ -8,12 +8,9 @@ never leaves half a LoRA. The same job gives the same bytes on the same machine.
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib.metadata
 import math
-import os
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +28,7 @@ from worker.events import Done, Error, Heldback, Level, Log, Sample, Stage, Step
 from worker.flow import Flow, mix
 from worker.job import Job, JobError, JobImage, load_job
 from worker.lora import add_lora, settle_lora, switch_lora, write_lora
+from worker.machine import check_space, explain, prepare_machine
 from worker.optim import make_optimizer, make_schedule
 from worker.prior import SHARE, Prior, prior_captions, record_prior
 from worker.sampling import Drawing, draw, save_sample
@@ -38,29 +36,12 @@ from worker.sampling import Drawing, draw, save_sample
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: At most this many training images are looked at for the fixed-noise loss.
 VALIDATION_IMAGES = 16
-#: Space wanted beside the LoRA itself, for samples.
-SPARE_BYTES = 20_000_000
 VERSION = "1.0"
 
 
 def log(message: str, level: Level = "info") -> None:
     """One line for the person who watches."""
     emit(Log(level, message))
-
-
-def prepare_machine() -> torch.device:
-    """CUDA if there is one; else the CPU, kindly: behind other processes, one core left free.
-
-    ``ACTORTRAIN_THREADS`` sets the number of threads.
-    """
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    os.nice(10)
-    wanted = os.environ.get("ACTORTRAIN_THREADS") or str(max(1, (os.cpu_count() or 1) - 1))
-    if not wanted.isdecimal() or int(wanted) < 1:
-        raise JobError(f"ACTORTRAIN_THREADS must be a whole number above 0, not {wanted!r}.")
-    torch.set_num_threads(int(wanted))
-    return torch.device("cpu")
 
 
 def load(job: Job, device: torch.device) -> Flux:
@@ -119,11 +100,13 @@ class Trainer:
         self.prior: Prior | None = None
         if generic:
             texts = [self.texts[caption] for caption in generic]
-            self.prior = record_prior(self.flow, texts, self.examples.latents.shape[1:], job.seed, device)
+            noise = torch.randn(len(texts), *self.examples.latents.shape[1:], generator=self.generator)
+            scale = self.drawing.true_cfg_scale
+            self.prior = record_prior(self.flow, texts, self.texts[""], scale, noise.to(device))
         self.weights = add_lora(
             self.pipeline.transformer, self.parameters.network_dim, self.parameters.network_alpha
         )
-        self._check_space()
+        check_space(job.output.parent, 2 * sum(weight.numel() for weight in self.weights))
 
     def _captions(self, images: list[JobImage]) -> list[str]:
         captions = [trigger_caption(image.caption, self.parameters.class_tokens) for image in images]
@@ -141,17 +124,6 @@ class Trainer:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.pipeline.transformer.to(self.device)
-
-    def _check_space(self) -> None:
-        """Better now than after the training."""
-        self.job.output.parent.mkdir(parents=True, exist_ok=True)
-        needed = 2 * sum(weight.numel() for weight in self.weights) + SPARE_BYTES
-        free = shutil.disk_usage(self.job.output.parent).free
-        if free < needed:
-            raise JobError(
-                f"Disk full: {free // 2**20} MB free, {needed // 2**20} MB needed for LoRA and samples. "
-                "Free some space and launch again."
-            )
 
     def loss_of(self, indices: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Flow-matching loss of the examples at ``indices``, and the loss to learn from."""
@@ -264,18 +236,6 @@ def run(job: Job, device: torch.device) -> None:
     seconds = round(time.monotonic() - started, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     emit(Done(str(job.output), job.output.stat().st_size, digest, seconds, peak))
-
-
-def explain(error: BaseException) -> str | None:
-    """One sentence for the failures that a person can do something about."""
-    text = str(error)
-    if isinstance(error, JobError):
-        return text
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "Disk full: free some space on the worker and launch again."
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return "Not enough memory: lower batch_size or network_dim, or use a worker with more of it."
-    return None
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from tests.worker.conftest import JobMaker
 from worker import events, train
 from worker.flow import Flow
 from worker.job import JobError, load_job, read_parameters
+from worker.machine import prepare_machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -111,7 +112,7 @@ def test_a_senseless_number_of_threads_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("os.nice", lambda _by: 0)
     monkeypatch.setenv("ACTORTRAIN_THREADS", "none")
     with pytest.raises(JobError, match="ACTORTRAIN_THREADS must be a whole number"):
-        train.prepare_machine()
+        prepare_machine()
 
 
 def test_a_corrupt_image_ends_the_run_with_its_name(
