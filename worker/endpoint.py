@@ -9,8 +9,8 @@ Start a worker for it with ``python -m worker.local_worker``.
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import signal
 import sys
 from types import FrameType
@@ -37,8 +37,10 @@ class Server(uvicorn.Server):
 def main(arguments: list[str] | None = None) -> int:
     """Serves until SIGTERM or SIGINT. Exit code 2: something about the arguments is wrong."""
     settings = read_settings(arguments)
-    # uvicorn raises the signal again when it is done: then it means "leave, all is well".
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # For signals before uvicorn listens to them, and again when it is done, as it raises them once more.
+    # Not sys.exit: Python swallows that when it comes in the middle of a weak reference's callback.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and ours hold tokens
     try:
@@ -53,8 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=3)
     host, port = socket.getsockname()[:2]
     print(f"endpoint ready on http://{host}:{port}/v2/{settings.endpoint_id}", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        Server(config, endpoint).run(sockets=[socket])
+    Server(config, endpoint).run(sockets=[socket])
     return 0
 
 
