@@ -3,11 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from actors import account_views
 from training.webhooks import training_webhook
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("account/tokens", account_views.tokens, name="account-tokens"),
+    path("account/tokens/<str:pk>/revoke", account_views.revoke, name="account-token-revoke"),
     path("api/training-webhook/<str:token>", training_webhook, name="training-webhook"),
     path("", include("actors.urls")),
     path("", include("training.urls")),

@@ -1,0 +1,23 @@
+"""Form fields of other libraries, in the site's clothes."""
+
+from __future__ import annotations
+
+from django import template
+from django.forms import BoundField, CheckboxInput, RadioSelect
+from django.forms.widgets import CheckboxSelectMultiple
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.filter
+def boxed(field: BoundField) -> SafeString:
+    """The field's widget with the class that the style sheet draws; boxes to tick keep their own."""
+    plain = isinstance(field.field.widget, (CheckboxInput, RadioSelect, CheckboxSelectMultiple))
+    return field.as_widget(attrs={} if plain else {"class": "in"})
+
+
+@register.filter
+def is_tick(field: BoundField) -> bool:
+    """Whether the label belongs behind the box."""
+    return isinstance(field.field.widget, CheckboxInput)
