@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,11 +10,8 @@ from pathlib import Path
 _room = Path(tempfile.mkdtemp(prefix="actortrain-tests-"))
 atexit.register(shutil.rmtree, _room, ignore_errors=True)
 
-for _name in (
-    "ACTORS_JSON_PUBLIC ACTORTRAIN_ENDPOINT_KEY ALLOWED_HOSTS AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY BASE_MODEL"
-    " CORS_ALLOWED_ORIGINS CSRF_TRUSTED_ORIGINS DEBUG LOCAL_ENDPOINT_URL MODEL_TRAINING_RUNPOD_ENDPOINT_ID PUBLIC_URL"
-    " RUNPOD_API_KEY RUNPOD_BASE_URL RUNPOD_ENDPOINT_ID S3_BUCKET S3_ENDPOINT_URL S3_REGION"
-).split():
+_example = (Path(__file__).resolve().parent.parent / ".env.example").read_text()
+for _name in re.findall(r"^#([A-Z][A-Z0-9_]+)=", _example, re.MULTILINE):
     os.environ.pop(_name, None)
 os.environ.update(
     ENV_FILE=os.devnull,
