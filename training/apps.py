@@ -18,9 +18,10 @@ class TrainingConfig(AppConfig):
 
 
 def _ensure_schedule(**_: object) -> None:
-    from training.tasks import ensure_schedule
+    from training import outbox, tasks
 
-    ensure_schedule()
+    tasks.ensure_schedule()
+    outbox.ensure_schedule()
 
 
 def _watch_versions(**kwargs: object) -> None:

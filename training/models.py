@@ -21,10 +21,11 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from actors import storage
-from actors.history import Tracked, TrackedQuerySet
+from actors.history import Tracked, TrackedQuerySet, changing
 from actors.models import Actor
-from training import payload
+from training import outbox, payload
 from training.leases import Lease
+from training.outbox import Webhook, WebhookDelivery
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -45,13 +46,24 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled"
 
 
-__all__ = ["Lease", "ParameterDraft", "SampleImage", "Status", "TrainingEvent", "TrainingVersion"]
+__all__ = [
+    "Lease",
+    "ParameterDraft",
+    "SampleImage",
+    "Status",
+    "TrainingEvent",
+    "TrainingVersion",
+    "Webhook",
+    "WebhookDelivery",
+]
 
 #: A version in one of these is "a training": one per actor.
 ACTIVE = (Status.PENDING, Status.SUBMITTING, Status.QUEUED, Status.TRAINING)
 #: RunPod has a job for these.
 RUNNING = (Status.QUEUED, Status.TRAINING)
 TERMINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+#: What other systems are told when a version gets there.
+ANNOUNCED = {Status.COMPLETED: outbox.FINISHED, Status.FAILED: outbox.FAILED}
 #: The words the old system's clients know.
 WIRE_STATUS = {Status.SUBMITTING: "pending", Status.QUEUED: "pending"}
 
@@ -282,12 +294,15 @@ class TrainingVersion(TrainingParameters):
         **changes: Any,
     ) -> bool:
         """The only writer of ``status``. True when this call is the one that moved it."""
-        with transaction.atomic():
+        with transaction.atomic(), changing(by, message):
             moved = TrainingVersion.objects.filter(pk=self.pk, status__in=allowed).update(
                 status=to, updated_at=timezone.now(), **changes
             )
             if moved:
                 self.events.create(kind=to, level=level, message=message, by=by)
+                self.refresh_from_db()
+                if event := ANNOUNCED.get(to):
+                    outbox.announce(event, self)
         self.refresh_from_db()
         return bool(moved)
 
@@ -380,7 +395,7 @@ class TrainingVersion(TrainingParameters):
 
         Raises ``NotCompleted`` when there is no LoRA to be good.
         """
-        with transaction.atomic():
+        with transaction.atomic(), changing(by, reason):
             # The actor's row is the lock: two people marking at once come one after the other.
             Actor.objects.select_for_update().get(pk=self.actor_id)
             self.refresh_from_db()
@@ -400,12 +415,13 @@ class TrainingVersion(TrainingParameters):
                 updated_at=timezone.now(),
             )
             self.note(f"Marked good{': ' + reason if reason else ''}", by=by)
-        self.refresh_from_db()
+            self.refresh_from_db()
+            outbox.announce(outbox.MARKED_GOOD, self)
         return former
 
     def unmark_good(self, by: User | None = None) -> bool:
         """Takes the mark away; who marked it and why stays in the timeline."""
-        with transaction.atomic():
+        with transaction.atomic(), changing(by):
             changed = TrainingVersion.objects.filter(pk=self.pk, is_good=True).update(
                 is_good=False, good_at=None, good_by=None, good_reason="", updated_at=timezone.now()
             )
