@@ -1,9 +1,9 @@
 """Prior preservation: prompts without the trigger keep drawing what the base alone draws.
 
-The base draws a few portraits from captions of its own, guided as samples are, and each step of
-those drawings is kept: where it stood, and what it answered to the caption and to the empty prompt.
-In training a share of every batch is asked about such points, and must answer as the base did. No
-second pass of the base is needed.
+The base draws portraits from captions of its own, roughly, and each step of those drawings is kept:
+where it stood, and which way it went. In training a share of every batch is asked about such points,
+and must answer as the base did. No second pass of the base is needed. Many captions in few steps
+hold better than few in many.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from worker.dataset import Text
 from worker.flow import Flow
 from worker.portraits import random_portrait
 
-DRAWINGS = 16
-DRAWING_STEPS = 12
+DRAWINGS = 48
+DRAWING_STEPS = 8
 #: How many points join a batch, as a share of its images.
-SHARE = 0.5
+SHARE = 0.375
 
 
 @dataclass(frozen=True)
@@ -45,37 +45,33 @@ class Prior:
 
 
 def prior_captions(card: dict[str, Any], seed: int) -> list[str]:
-    """Captions that the base was made from, every third without the face; none for other bases."""
+    """Captions that the base was made from, some without the face or empty; none for other bases."""
     if card.get("kind") != "drawn portraits":
         return []
     rng = random.Random(seed)
     captions = []
     for index in range(DRAWINGS):
         portrait = random_portrait(rng)
-        captions.append(portrait.caption(None if index % 3 else f"a {portrait.age} {portrait.sex}"))
+        face_left_out = portrait.caption(f"a {portrait.age} {portrait.sex}")
+        captions.append((portrait.caption(), face_left_out, portrait.caption(), "")[index % 4])
     return captions
 
 
 @torch.no_grad()
-def record_prior(flow: Flow, texts: list[Text], empty: Text, scale: float, first: Tensor) -> Prior:
-    """Draws ``texts`` from the noise ``first`` with the base alone, in plain Euler steps.
-
-    ``scale`` is the true guidance: how far to go from the answer to ``empty`` to that of the text.
-    """
+def record_prior(flow: Flow, texts: list[Text], first: Tensor) -> Prior:
+    """Draws ``texts`` from the noise ``first`` with the base alone, in plain Euler steps."""
     mixed, count = first, len(texts)
-    both = [*texts, *[empty] * count]
-    sequences = torch.stack([text.sequence for text in both])
-    pooled = torch.stack([text.pooled for text in both])
+    sequences = torch.stack([text.sequence for text in texts])
+    pooled = torch.stack([text.pooled for text in texts])
     times = torch.linspace(1, 0, DRAWING_STEPS + 1).to(first.device)
     points, answers = [], []
     for now, then in itertools.pairwise(times):
-        points.append(mixed.repeat(2, 1, 1))
-        answers.append(flow.predict(points[-1], now.expand(2 * count), sequences, pooled))
-        told, untold = answers[-1].chunk(2)
-        mixed = mixed + (then - now) * (untold + scale * (told - untold))
+        points.append(mixed)
+        answers.append(flow.predict(mixed, now.expand(count), sequences, pooled))
+        mixed = mixed + (then - now) * answers[-1]
     return Prior(
         torch.cat(points),
-        times[:-1].repeat_interleave(2 * count),
+        times[:-1].repeat_interleave(count),
         sequences.repeat(DRAWING_STEPS, 1, 1),
         pooled.repeat(DRAWING_STEPS, 1),
         torch.cat(answers),

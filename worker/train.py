@@ -101,8 +101,7 @@ class Trainer:
         if generic:
             texts = [self.texts[caption] for caption in generic]
             noise = torch.randn(len(texts), *self.examples.latents.shape[1:], generator=self.generator)
-            scale = self.drawing.true_cfg_scale
-            self.prior = record_prior(self.flow, texts, self.texts[""], scale, noise.to(device))
+            self.prior = record_prior(self.flow, texts, noise.to(device))
         self.weights = add_lora(
             self.pipeline.transformer, self.parameters.network_dim, self.parameters.network_alpha
         )
