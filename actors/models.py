@@ -13,16 +13,22 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from actors import storage
-from actors.dataset_models import DatasetRevision
+from actors.dataset_models import DatasetChange, DatasetRevision, ImageUpload
 from actors.history import Tracked, TrackedQuerySet
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
+from actors.sources import RegistryProposal, RegistrySource
 from actors.tokens import AccessToken
 
 __all__ = [
     "AccessToken",
     "Actor",
+    "DatasetChange",
+    "DatasetRevision",
+    "ImageUpload",
     "RegistryChange",
     "RegistryFragment",
+    "RegistryProposal",
+    "RegistrySource",
     "RegistryState",
     "TrainingDataset",
     "TrainingImage",

@@ -100,9 +100,7 @@ def test_an_import_shows_which_keys_it_changed() -> None:
 
 def test_the_visitor_of_a_page_is_the_one_who_did_it(admin_client: Client, admin_user: User) -> None:
     actor = make_actor(images=0)
-    admin_client.post(
-        "/account/tokens", {"name": "nightly", "scopes": ["curate", "read"], "days": "30"}
-    )
+    admin_client.post("/account/tokens", {"name": "nightly", "scopes": ["curate", "read"], "days": "30"})
     page = f"/admin/actors/actor/{actor.pk}/change/"
     form = admin_client.get(page).context["adminform"].form
     values = {key: value for key, value in form.initial.items() if value is not None}

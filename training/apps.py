@@ -18,8 +18,10 @@ class TrainingConfig(AppConfig):
 
 
 def _ensure_schedule(**_: object) -> None:
+    from actors import following
     from training import outbox, tasks
 
+    following.ensure_schedule()
     tasks.ensure_schedule()
     outbox.ensure_schedule()
 
