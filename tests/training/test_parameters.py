@@ -182,10 +182,9 @@ def test_flux_is_adjusted_by_the_old_systems_table(
     assert any("30 to 60" in warning for warning in warnings) == (images > 60)
 
 
-def test_the_embedded_base_sees_all_images_in_a_step_up_to_fifteen() -> None:
-    assert auto_adjust(12, EMBEDDED)[0].batch_size == 12
-    parameters, _ = auto_adjust(20, EMBEDDED)
-    assert (parameters.batch_size, parameters.learning_rate, parameters.max_train_steps) == (15, 2e-3, 400)
+def test_the_embedded_base_never_asks_for_more_images_a_step_than_there_are() -> None:
+    assert auto_adjust(5, EMBEDDED)[0].batch_size == 5
+    assert auto_adjust(20, EMBEDDED)[0].batch_size == 8
 
 
 @pytest.mark.parametrize("base", [FLUX, EMBEDDED])
