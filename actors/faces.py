@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-#: Faces are looked for at this size: a face of 80 px is found, and a picture takes some 50 ms.
-_DETECT_PIXELS = 800
+#: Faces are looked for at this size: those of 80 px are found at once, those of 40 px on a second look.
+_DETECT_PIXELS = 640
+#: Real faces score about 1; what folds of clothes score stays below.
+_SURE = 0.5
 #: Embeddings of one person lie some 0.33 to 0.44 apart, of two people 0.8 and more.
 SAME_PERSON = 0.6
 
@@ -59,9 +61,8 @@ def find(image: Image.Image) -> list[dict[str, Any]]:
     small.thumbnail((_DETECT_PIXELS, _DETECT_PIXELS), Image.Resampling.BOX)
     pixels = np.asarray(small)
     width, height = small.size
-    boxes = sorted(detector(pixels, 1), key=lambda box: -box.width())
-    faces = []
-    for box in boxes:
+    faces: list[dict[str, Any]] = []
+    for box in _boxes(detector, pixels):
         shape = landmarks(pixels, box)
         faces.append(
             {
@@ -78,6 +79,14 @@ def find(image: Image.Image) -> list[dict[str, Any]]:
             embedding = recognition.compute_face_descriptor(pixels, shape)
             faces[0]["embedding"] = [round(number, 4) for number in embedding]
     return faces
+
+
+def _boxes(detector: Any, pixels: npt.NDArray[np.uint8]) -> list[Any]:
+    for upsample in (0, 1):
+        boxes, _scores, _kinds = detector.run(pixels, upsample, _SURE)
+        if boxes:
+            break
+    return sorted(boxes, key=lambda box: -box.width())
 
 
 def _turn(points: list[tuple[int, int]]) -> float:

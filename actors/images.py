@@ -131,9 +131,9 @@ def opened(file: IO[bytes]) -> Iterator[Image.Image]:
             yield image
 
 
-def thumbnail(image: Image.Image) -> bytes:
-    """A small WebP: upright, no metadata."""
-    small = upright(image)
+def small_webp(picture: Image.Image) -> bytes:
+    """The thumbnail of an ``upright`` picture."""
+    small = picture.copy()
     small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.LANCZOS)
     buffer = BytesIO()
     small.save(buffer, "WEBP", quality=80, method=4)

@@ -8,9 +8,13 @@ and expires, and a worker needs no keys: it reads and writes by link.
 from __future__ import annotations
 
 import re
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import boto3
@@ -177,6 +181,75 @@ def size(url: str) -> int | None:
     except BotoCoreError as error:
         raise OSError(f"The object store can't be reached: {error}") from error
     return int(head["ContentLength"])
+
+
+@contextmanager
+def opened(url: str, limit: int) -> Iterator[IO[bytes]]:
+    """The object as a seekable file. ``FileNotFoundError`` when it is gone, ``OSError`` when out of reach.
+
+    Also ``OSError`` when it has more bytes than the limit.
+    """
+    length = size(url)
+    address = parse(url)
+    if length is None or address is None:
+        raise FileNotFoundError(f"{url} is not in the object store.")
+    if length > limit:
+        raise OSError(f"{url} has {length / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB are read.")
+    if not settings.S3_BUCKET:
+        with default_storage.open(address.key) as file:
+            yield file
+        return
+    with tempfile.SpooledTemporaryFile(max_size=4 * 1024 * 1024) as copy:
+        try:
+            s3_client().download_fileobj(address.bucket, address.key, copy)
+        except (ClientError, BotoCoreError) as error:
+            raise OSError(f"{url} can't be read: {error}") from error
+        copy.seek(0)
+        yield cast("IO[bytes]", copy)
+
+
+def delete(url: str) -> None:
+    """Removes an object of this site's own bucket; nothing happens when it is gone already."""
+    address = parse(url)
+    if address and address.bucket == bucket_name():
+        default_storage.delete(address.key)
+
+
+class Stored(NamedTuple):
+    """What a listing says of one object."""
+
+    size: int
+    etag: str
+
+
+def list_prefix(bucket: str, prefix: str) -> dict[str, Stored]:
+    """Every object below a prefix by key, in one listing. Raises ``OSError`` when the store can't be asked.
+
+    Files on disk have no ETag: size and time of the last change stand in for it.
+    """
+    if not settings.S3_BUCKET:
+        root = Path(settings.MEDIA_ROOT)
+        folder = (root / prefix).resolve()
+        if bucket != LOCAL_BUCKET or not folder.is_relative_to(root.resolve()):
+            raise OSError(f"s3://{bucket}/{prefix} is out of this site's reach.")
+        found = [
+            (path, path.stat()) for path in folder.rglob("*") if path.is_file() and not path.is_symlink()
+        ]
+        return {
+            path.relative_to(root.resolve()).as_posix(): Stored(
+                stat.st_size, f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
+            )
+            for path, stat in found
+        }
+    try:
+        pages = s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return {
+            entry["Key"]: Stored(entry["Size"], entry.get("ETag", "").strip('"'))
+            for page in pages
+            for entry in page.get("Contents", [])
+        }
+    except (ClientError, BotoCoreError) as error:
+        raise OSError(f"s3://{bucket}/{prefix} can't be listed: {error}") from error
 
 
 def save(key: str, content: Any) -> str:
