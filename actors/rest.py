@@ -1,24 +1,21 @@
-"""What every API view shares: bodies, pages, optimistic locking, and errors that say what to do."""
+"""What every API view shares: pages, optimistic locking, and errors that say what to do."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import IO, Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db import models
-from django.http import UnreadablePostError
+from django.db import models, transaction
 from django.utils.http import parse_etags
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
-from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ModelSerializer
 from rest_framework.views import APIView
 
-MAX_BODY = 40 * 1024 * 1024
-MAX_DEPTH = 50
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -33,13 +30,6 @@ class PreconditionFailed(exceptions.APIException):
 
     status_code = status.HTTP_412_PRECONDITION_FAILED
     default_detail = "This has changed since you read it. Read it again, then change it."
-
-
-class TooLarge(exceptions.APIException):
-    """The body is too large."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = f"The body is larger than {MAX_BODY // 2**20} MiB."
 
 
 class Unprocessable(exceptions.APIException):
@@ -59,62 +49,6 @@ class BadGateway(exceptions.APIException):
     """The endpoint that trains does not answer as it should."""
 
     status_code = status.HTTP_502_BAD_GATEWAY
-
-
-class RawJSONParser(BaseParser):
-    """A JSON body as bytes, for readers with checks of their own."""
-
-    media_type = "application/json"
-
-    def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> Any:
-        """The bytes; 413 above the limit."""
-        try:
-            body = stream.read(MAX_BODY + 1)
-        except UnreadablePostError as error:
-            raise exceptions.ParseError("The body broke off. Send it again.") from error
-        if len(body) > MAX_BODY:
-            raise TooLarge
-        return body
-
-
-class StrictJSONParser(RawJSONParser):
-    """JSON that every database takes: no NaN, no NUL, no half characters, no abyss."""
-
-    def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> Any:
-        """The value; 400 with the field's name when it is not one."""
-        body = super().parse(stream, media_type, parser_context)
-        try:
-            value = json.loads(body, parse_constant=_refuse_constant)
-        except RecursionError as error:
-            raise exceptions.ParseError("This JSON is nested too deeply.") from error
-        except ValueError as error:
-            raise exceptions.ParseError(f"This is not JSON: {error}.") from error
-        check_text(value)
-        return value
-
-
-def check_text(value: Any, where: str = "", depth: int = 0) -> None:
-    """Raises ``ParseError`` naming the field whose text can't be stored."""
-    if depth > MAX_DEPTH:
-        raise exceptions.ParseError("This JSON is nested too deeply.")
-    match value:
-        case str() if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise exceptions.ParseError(f"{where or 'The body'}: holds characters that are not text.")
-        case dict():
-            for key, item in value.items():
-                check_text(key, f"{where}.(key)" if where else "(key)", depth + 1)
-                check_text(item, f"{where}.{key}" if where else key, depth + 1)
-        case list():
-            for index, item in enumerate(value):
-                check_text(item, f"{where}.{index}" if where else str(index), depth + 1)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 class CursorPages(CursorPagination):
@@ -150,6 +84,35 @@ def require_match(request: Request, row: models.Model) -> None:
     tags = parse_etags(sent)
     if "*" not in tags and entity_tag(row) not in tags:
         raise PreconditionFailed
+
+
+class LockedUpdate:
+    """``PATCH`` for a viewset, with ``If-Match``; answers carry the row's ETag."""
+
+    @staticmethod
+    def change(request: Request, row: Row, serializer_class: type[ModelSerializer[Row]]) -> Row:
+        """Locks the row, checks that the client knows it as it is, and writes what the body says."""
+        with transaction.atomic():
+            row = type(row)._default_manager.select_for_update().get(pk=row.pk)
+            require_match(request, row)
+            serializer = serializer_class(row, data=request.data, partial=True)
+            serializer.is_valid(raise_exception=True)
+            return serializer.save()
+
+    def changed(self, row: Any) -> None:
+        """What follows from a change, in its transaction."""
+
+    def partial_update(self: Any, request: Request, *_: Any, **__: Any) -> Response:
+        """Changes the fields that the body names. Wants If-Match: 428 without, 412 when it is outdated."""
+        with transaction.atomic():
+            row = LockedUpdate.change(request, self.get_object(), self.get_serializer_class())
+            self.changed(row)
+        return self.retrieve(request)
+
+    def retrieve(self: Any, request: Request, *_: Any, **__: Any) -> Response:
+        """One row and its ETag."""
+        row = self.get_object()
+        return Response(self.get_serializer(row).data, headers={"ETag": entity_tag(row)})
 
 
 def said_by(request: Request) -> Any:

@@ -67,7 +67,9 @@ class ImageSerializer(serializers.ModelSerializer[TrainingImage]):
     """A training image; caption, notes, order and whether it counts can be changed."""
 
     actor = serializers.IntegerField(source="dataset.actor_id", read_only=True)
-    link = serializers.CharField(read_only=True, help_text="A signed link that expires; empty when out of reach.")
+    link = serializers.CharField(
+        read_only=True, help_text="A signed link that expires; empty when out of reach."
+    )
     findings = serializers.ListField(child=serializers.DictField(), read_only=True)
 
     class Meta:
@@ -100,9 +102,7 @@ class DatasetSerializer(serializers.ModelSerializer[TrainingDataset]):
     images = serializers.SerializerMethodField()
     synced_images = serializers.SerializerMethodField()
     fingerprint = serializers.CharField(read_only=True, help_text="Equal datasets have equal fingerprints.")
-    warnings = serializers.ListField(
-        source="claim_warnings", child=serializers.CharField(), read_only=True
-    )
+    warnings = serializers.ListField(source="claim_warnings", child=serializers.CharField(), read_only=True)
 
     class Meta:
         model = TrainingDataset

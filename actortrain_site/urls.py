@@ -12,6 +12,7 @@ urlpatterns = [
     path("account/tokens", account_views.tokens, name="account-tokens"),
     path("account/tokens/<str:pk>/revoke", account_views.revoke, name="account-token-revoke"),
     path("api/training-webhook/<str:token>", training_webhook, name="training-webhook"),
+    path("api/", include("actortrain_site.api_urls")),
     path("", include("actors.urls")),
     path("", include("training.urls")),
 ]

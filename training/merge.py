@@ -43,9 +43,9 @@ class ListChanged(Exception):
     """The list that the client knows is no longer the present one."""
 
 
-def current_list(actor: Actor) -> list[dict[str, Any]]:
+def current_list(actor_id: int) -> list[dict[str, Any]]:
     """The versions as the old clients read them, newest first."""
-    return [to_wire(version) for version in TrainingVersion.objects.filter(actor_id=actor.pk)]
+    return [to_wire(version) for version in TrainingVersion.objects.filter(actor_id=actor_id)]
 
 
 def list_tag(versions: Iterable[dict[str, Any]]) -> str:

@@ -24,6 +24,7 @@ from actors import storage
 from actors.history import Tracked, TrackedQuerySet, changing
 from actors.models import Actor
 from training import outbox, payload
+from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
 
@@ -47,6 +48,7 @@ class Status(models.TextChoices):
 
 
 __all__ = [
+    "LaunchKey",
     "Lease",
     "ParameterDraft",
     "SampleImage",

@@ -1,0 +1,31 @@
+"""Every address of the API. None ends with a slash, as the old system's clients expect."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from actors import api, registry_api
+from training import api as training_api
+from training import old_paths, studio_api
+
+router = SimpleRouter(trailing_slash=False)
+router.register("actors", api.ActorViewSet, basename="actor")
+router.register("images", api.ImageViewSet, basename="image")
+router.register("versions", training_api.VersionViewSet, basename="version")
+
+urlpatterns = [
+    path("actors/<int:pk>/training-versions", old_paths.TrainingVersionsView.as_view()),
+    path("actors/<int:pk>/mark-good", old_paths.MarkGoodView.as_view()),
+    path("actors/<int:pk>/dataset", api.DatasetView.as_view()),
+    path("", include(router.urls)),
+    path("registry/import", registry_api.ImportView.as_view()),
+    path("registry/export", registry_api.ExportView.as_view()),
+    path("presets", studio_api.PresetsView.as_view()),
+    path("auto-adjust", studio_api.AutoAdjustView.as_view()),
+    path("estimate", studio_api.EstimateView.as_view()),
+    path("endpoint/health", studio_api.EndpointHealthView.as_view()),
+    path("me", api.MeView.as_view()),
+    path("schemas/actors.json", registry_api.schema_json, name="registry-schema"),
+    path("schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+]
