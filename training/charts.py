@@ -1,134 +1,154 @@
-"""Numbers as SVG: points in a fixed box, thinned so that a page stays small however long the run."""
+"""Numbers → SVG. Sizes stand in attributes, colours in the stylesheet: the pages allow no inline style."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import TypeAlias
 
-WIDTH, HEIGHT = 400, 200
-LEFT, RIGHT, TOP, BOTTOM = 36, 10, 8, 20
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+Points = Sequence[tuple[int, float]]
+
+WIDTH, HEIGHT = 400, 208
+LEFT, RIGHT, TOP, BOTTOM = 40, 392, 8, 176
+#: More points than pixels show nothing more.
 MOST_POINTS = 240
-
-Point: TypeAlias = tuple[float, float]
-Row: TypeAlias = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A gridline: where, and what it says."""
-
-    at: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A loss chart, ready for the template."""
-
-    raw: str
-    smooth: str
-    xs: list[Tick]
-    ys: list[Tick]
-    last: Point
-    last_label: str
-    rows: list[tuple[int, float, float]]
-    log: bool
-
-    width, height = WIDTH, HEIGHT
-    left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM
 
 
 def loss_chart(
-    history: Sequence[Sequence[float]], total_steps: int | None, *, log: bool = False
-) -> Chart | None:
-    """The loss of each step and its smoothed course; ``None`` until there are two points."""
-    points = [(float(step), float(loss)) for step, loss in history if not log or loss > 0]
-    if len(points) < 2:
-        return None
-    smoothed = smooth(points)
-    shown = thin([(*raw, even[1]) for raw, even in zip(points, smoothed, strict=True)])
-    losses = [loss for _, raw, even in shown for loss in (raw, even)]
-    low, high = bounds(losses, log=log)
-    end = max(total_steps or 0, points[-1][0])
+    history: Points, total_steps: int, *, logarithmic: bool = False, other: Points = ()
+) -> SafeString:
+    """Loss by step: raw, smoothed and, dashed, another version's smoothed one. Empty without points."""
+    points = clean(history, logarithmic=logarithmic)
+    if not points:
+        return SafeString()
+    line, dashed = smooth(points), smooth(clean(other, logarithmic=logarithmic))
+    total = max(total_steps, points[-1][0], 1)
+    low, high = bounds([value for _, value in [*points, *dashed]], logarithmic=logarithmic)
+    raw, line, dashed = thin(points), thin(line), thin(dashed)
 
-    def place(step: float, loss: float) -> Point:
-        share = _share(loss, low, high, log=log)
-        x = LEFT + (WIDTH - LEFT - RIGHT) * step / end
-        return round(x, 1), round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share, 1)
+    def x(step: int) -> float:
+        return round(LEFT + (RIGHT - LEFT) * step / total, 1)
 
-    last = place(*smoothed[-1])
-    return Chart(
-        raw=path([place(step, raw) for step, raw, _ in shown]),
-        smooth=path([place(step, even) for step, _, even in shown]),
-        xs=[Tick(place(step, low)[0], f"{step:,.0f}") for step in even_ticks(0, end, 4)],
-        ys=[Tick(place(0, loss)[1], f"{loss:.2g}") for loss in loss_ticks(low, high, log=log)],
-        last=last,
-        last_label=f"{smoothed[-1][1]:.3f}",
-        rows=[(int(step), raw, even) for step, raw, even in shown],
-        log=log,
+    def y(value: float) -> float:
+        part = math.log(value / low) / math.log(high / low) if logarithmic else (value - low) / (high - low)
+        return round(BOTTOM - (BOTTOM - TOP) * min(1.0, max(0.0, part)), 1)
+
+    def path(name: str, part: Points) -> SafeString:
+        places = "L".join(f"{x(step)} {y(value)}" for step, value in part if step <= total)
+        return format_html('<path class="{}" d="M{}"/>', name, places) if places else SafeString()
+
+    last_step, last = line[-1]
+    parts = [
+        format_html(
+            '<rect class="to-come" x="{}" y="{}" width="{}" height="{}"/>',
+            x(last_step),
+            TOP,
+            round(RIGHT - x(last_step), 1),
+            BOTTOM - TOP,
+        )
+        if last_step < total
+        else "",
+        *(level(y(value), value) for value in ticks(low, high, logarithmic=logarithmic)),
+        *(step_mark(x(step), step, total) for step in nice_steps(total)),
+        path("old", dashed),
+        path("raw", raw),
+        path("line", line),
+        format_html('<circle class="head" cx="{}" cy="{}" r="4"/>', x(last_step), y(last)),
+    ]
+    readable = ";".join(f"{step},{x(step)},{y(value)},{value:.4g}" for step, value in line)
+    words = (
+        f"Loss by step, raw and smoothed: {line[0][1]:.3g} at the start, {last:.3g} at step {last_step:,}."
+    )
+    return format_html(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}" data-points="{}">{}</svg>',
+        WIDTH,
+        HEIGHT,
+        words,
+        readable,
+        mark_safe("".join(parts)),  # noqa: S308 - every part is formatted above
     )
 
 
-def smooth(points: Sequence[Point], share: float = 0.05) -> list[Point]:
-    """An exponential mean over about ``share`` of the points, without a lag at the start."""
+def clean(history: Points, *, logarithmic: bool) -> list[tuple[int, float]]:
+    """Finite points in order, one per step; a logarithm has no place for zero."""
+    by_step = {int(step): float(value) for step, value in history if math.isfinite(value)}
+    return sorted((step, value) for step, value in by_step.items() if value > 0 or not logarithmic)
+
+
+def smooth(points: Points, share: float = 0.06) -> list[tuple[int, float]]:
+    """An exponential mean whose memory is a share of the points; unbiased at the start. Linear time."""
     keep = 1 - 1 / max(2.0, len(points) * share)
-    mean, weight, course = 0.0, 0.0, []
-    for step, loss in points:
-        mean, weight = keep * mean + (1 - keep) * loss, keep * weight + (1 - keep)
-        course.append((step, mean / weight))
-    return course
+    total = weight = 0.0
+    line = []
+    for step, value in points:
+        total, weight = total * keep + value, weight * keep + 1
+        line.append((step, total / weight))
+    return line
 
 
-def thin(
-    rows: Sequence[tuple[float, float, float]], most: int = MOST_POINTS
-) -> list[tuple[float, float, float]]:
-    """At most ``most`` rows, evenly, the first and the last kept."""
-    if len(rows) <= most:
-        return list(rows)
-    return [rows[round(index * (len(rows) - 1) / (most - 1))] for index in range(most)]
+def thin(points: Points, most: int = MOST_POINTS) -> list[tuple[int, float]]:
+    """At most this many points: the lowest and the highest of each stretch, the first and the last always."""
+    if len(points) <= most:
+        return list(points)
+    width = len(points) / (most // 2 - 1)
+    kept = {points[0], points[-1]}
+    for number in range(most // 2 - 1):
+        stretch = points[int(number * width) : int((number + 1) * width)]
+        kept |= {min(stretch, key=lambda point: point[1]), max(stretch, key=lambda point: point[1])}
+    return sorted(kept)[:most]
 
 
-def bounds(losses: Sequence[float], *, log: bool) -> tuple[float, float]:
-    """The scale's ends: round numbers around the values."""
-    low, high = min(losses), max(losses)
-    if log:
-        return low / 1.1, high * 1.1
-    step = nice_step(max(high - low, 1e-9) / 4)
-    return math.floor(low / step) * step, math.ceil(high / step) * step or step
+def bounds(values: Sequence[float], *, logarithmic: bool) -> tuple[float, float]:
+    """A range that holds nearly all values: a single spike must not flatten the rest."""
+    ordered = sorted(values)
+    low, high = ordered[0], ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    if logarithmic:
+        return low * 0.9, max(high, low) * 1.1
+    room = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
+    return max(0.0, low - room) if low >= 0 else low - room, high + room
 
 
-def nice_step(rough: float) -> float:
-    """1, 2 or 5 times a power of ten, at least ``rough``."""
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+def ticks(low: float, high: float, *, logarithmic: bool) -> list[float]:
+    """Three to six round values between the bounds."""
+    if logarithmic:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        marks = [factor * 10.0**power for power in decades for factor in (1, 2, 5)]
+        return [mark for mark in marks if low <= mark <= high][:8] or [low, high]
+    step = nice((high - low) / 4)
+    first = math.ceil(low / step)
+    return [number * step for number in range(first, int(high / step) + 1)]
 
 
-def even_ticks(low: float, high: float, count: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``."""
-    step = nice_step((high - low) / count)
-    return [low + index * step for index in range(int((high - low) / step + 1e-9) + 1)]
+def nice(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20 … that is not smaller."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value * 0.999)
 
 
-def loss_ticks(low: float, high: float, *, log: bool) -> list[float]:
-    """Gridlines of the loss."""
-    if not log:
-        return even_ticks(low, high, 4)
-    ratio = (high / low) ** (1 / 3)
-    return [low * ratio**index for index in range(4)]
+def nice_steps(total: int) -> list[int]:
+    """Steps to write below the chart: 0, some between, the last."""
+    step = max(1, int(nice(total / 4)))
+    inner = [number for number in range(step, total, step) if total - number > step * 0.6]
+    return [0, *inner, total]
 
 
-def path(points: Sequence[Point]) -> str:
-    """SVG path data through the points."""
-    start = f"M{points[0][0]:g} {points[0][1]:g}"
-    return start + "".join(f"L{x:g} {y:g}" for one, (x, y) in pairwise(points) if (x, y) != one)
+def level(place: float, value: float) -> SafeString:
+    """A horizontal line with its value."""
+    return format_html(
+        '<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="end" x="{}" y="{}">{}</text>',
+        LEFT,
+        RIGHT,
+        place,
+        place,
+        LEFT - 6,
+        place + 4,
+        f"{value:.3g}",
+    )
 
 
-def _share(value: float, low: float, high: float, *, log: bool) -> float:
-    if high <= low:
-        return 0.5
-    if log:
-        return math.log(value / low) / math.log(high / low)
-    return (value - low) / (high - low)
+def step_mark(place: float, step: int, total: int) -> SafeString:
+    """A number below the chart."""
+    align = "" if step == 0 else "end" if step == total else "mid"
+    return format_html('<text class="{}" x="{}" y="194">{}</text>', align, place, f"{step:,}")

@@ -1,80 +1,225 @@
-"""The parameters as the train page shows and reads them."""
+"""The parameters as the train page shows them: values, sliders, advice, and what auto-adjust would change."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
-from training.base_models import BaseModel
-from training.parameters import ParameterSpec
+from training.base_models import PRESETS, BaseModel, auto_adjust
+from training.estimates import Estimate
+from training.launch import estimate
+from training.parameters import ParameterErrors, Parameters, ParameterSpec, Value, validate
+
+
+def written(spec: ParameterSpec, value: Value) -> str:
+    """A value as people type it: ``2.5e-4``, ``2000``, ``cosine``."""
+    if spec.kind != "float" or not isinstance(value, float | int):
+        return str(value)
+    if 0.01 <= abs(value) < 1000 or value == 0:
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.6e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One parameter with its present and its recommended value."""
+    """One parameter with its value as text, the recommended one, and what is wrong with it."""
 
     spec: ParameterSpec
-    value: str
+    text: str
     recommended: str
     error: str = ""
 
     @property
     def changed(self) -> bool:
-        """Whether a person has chosen something else than recommended."""
-        return bool(self.recommended) and self.value != self.recommended
+        """Whether it differs from the recommendation."""
+        if self.spec.kind in ("int", "float"):
+            return self.number(self.text) != self.number(self.recommended)
+        return self.text.strip() != self.recommended
 
     @property
-    def has_range(self) -> bool:
-        """Whether it is a number on a scale."""
-        return self.spec.minimum is not None
+    def scale(self) -> str:
+        """Ranges over two orders of magnitude are shown as logarithms."""
+        low, high = self.spec.minimum or 0, self.spec.maximum or 0
+        return "log" if low > 0 and high / low >= 50 else "linear"
 
     @property
-    def at(self) -> float:
-        """Place of the value on the scale, 0 to 100."""
-        return self._place(self.value)
+    def low(self) -> str:
+        """Left end of the range."""
+        return written(self.spec, self.spec.minimum or 0)
 
     @property
-    def recommended_at(self) -> float:
-        """Place of the recommended value on the scale, 0 to 100."""
+    def high(self) -> str:
+        """Right end of the range."""
+        return written(self.spec, self.spec.maximum or 0)
+
+    @property
+    def place(self) -> float:
+        """Where the value lies on the slider, 0 to 100."""
+        return self._place(self.text)
+
+    @property
+    def recommended_place(self) -> float:
+        """Where the recommended value lies on the slider."""
         return self._place(self.recommended)
 
+    @property
+    def slider(self) -> int:
+        """The slider's own position, 0 to 1000."""
+        return round(self.place * 10)
+
     def _place(self, text: str) -> float:
-        low, high = self.spec.minimum or 0, self.spec.maximum or 1
-        try:
-            share = (float(text) - low) / (high - low)
-        except ValueError:
+        number = self.number(text)
+        low, high = float(self.spec.minimum or 0), float(self.spec.maximum or 0)
+        if number is None or high <= low:
             return 0.0
-        return round(100 * min(1.0, max(0.0, share)), 1)
+        number = min(max(number, low), high)
+        part = (
+            math.log(number / low) / math.log(high / low)
+            if self.scale == "log"
+            else (number - low) / (high - low)
+        )
+        return round(100 * part, 2)
+
+    @staticmethod
+    def number(text: str) -> float | None:
+        """The text as a finite number, if it is one."""
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        return number if math.isfinite(number) else None
 
 
-def show(value: object) -> str:
-    """A value as an input field holds it: ``0.00025``, never ``2.5e-04``."""
-    if isinstance(value, float):
-        return f"{value:.10f}".rstrip("0").rstrip(".")
-    return "" if value is None else str(value)
+@dataclass(frozen=True)
+class Change:
+    """One line of auto-adjust: before → after."""
+
+    label: str
+    before: str
+    after: str
 
 
-def rows(
-    base: BaseModel,
-    values: Mapping[str, Any],
-    recommended: Mapping[str, Any],
-    errors: Mapping[str, str] | None = None,
-) -> list[Row]:
-    """A row for each of the eleven, in the order of the form."""
-    wrong = errors or {}
-    return [
-        Row(spec, show(values.get(name, "")), show(recommended.get(name, "")), wrong.get(name, ""))
-        for name, spec in base.specs().items()
-    ]
+@dataclass
+class ParameterForm:
+    """The eleven for one actor, as the page shows and sends them."""
 
+    base: BaseModel
+    image_count: int
+    trigger: str
+    preset: str = "balanced"
+    values: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
-def read(post: Mapping[str, Any], base: BaseModel) -> dict[str, str]:
-    """What the form sent for the eleven; thousands separators are for people and are taken out."""
-    values = {name: str(post[name]).strip() for name in base.specs() if name in post}
-    return {
-        name: value.replace(",", "").replace("\u202f", "")
-        if base.specs()[name].minimum is not None
-        else value
-        for name, value in values.items()
-    }
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            self.preset = "balanced"
+        for name, text in self.recommended().items():
+            self.values.setdefault(name, text)
+        if not self.errors:
+            self.errors = self.find_errors()
+
+    @classmethod
+    def read(
+        cls,
+        base: BaseModel,
+        image_count: int,
+        trigger: str,
+        data: Mapping[str, str],
+        start: Mapping[str, Any],
+    ) -> ParameterForm:
+        """From a query string or a posted form, on top of ``start`` (parameters of a version)."""
+        specs = base.specs()
+        values = {name: written(specs[name], value) for name, value in start.items() if name in specs}
+        values |= {name: str(data[name])[:300] for name in specs if name in data}
+        return cls(base, image_count, trigger, data.get("preset", "balanced"), values)
+
+    def find_errors(self) -> dict[str, str]:
+        """What a start would refuse, by parameter."""
+        try:
+            validate(self.values, self.base)
+        except ParameterErrors as errors:
+            return errors.errors
+        return {}
+
+    def recommended(self, preset: str = "balanced") -> dict[str, str]:
+        """The preset's values as text; without images those for a dataset of the best size."""
+        advice = auto_adjust(self.image_count or 20, self.base, preset, self.trigger)[0].to_dict()
+        return {name: written(spec, advice[name]) for name, spec in self.base.specs().items()}
+
+    @property
+    def advice(self) -> list[str]:
+        """What to mind about a dataset of this size."""
+        return auto_adjust(self.image_count, self.base)[1] if self.image_count else []
+
+    def rows(self) -> list[Row]:
+        """In the order of the form."""
+        recommended = self.recommended()
+        return [
+            Row(spec, self.values[name], recommended[name], self.errors.get(name, ""))
+            for name, spec in self.base.specs().items()
+        ]
+
+    @property
+    def core(self) -> list[Row]:
+        """What most trainings are tuned by."""
+        return [row for row in self.rows() if row.spec.core]
+
+    @property
+    def advanced(self) -> list[Row]:
+        """The rest."""
+        return [row for row in self.rows() if not row.spec.core]
+
+    @property
+    def changed_count(self) -> int:
+        """How many differ from the recommendation."""
+        return sum(row.changed for row in self.rows())
+
+    @property
+    def advanced_changed(self) -> int:
+        """How many of the advanced ones differ."""
+        return sum(row.changed for row in self.advanced)
+
+    @property
+    def advanced_open(self) -> bool:
+        """Advanced ones show when there is something to see."""
+        return bool(self.advanced_changed or any(row.error for row in self.advanced))
+
+    def changes(self) -> list[Change]:
+        """What auto-adjust with the chosen preset would change. The trigger token stays."""
+        specs, after = self.base.specs(), self.recommended(self.preset)
+        return [
+            Change(spec.label, self.values[name], after[name])
+            for name, spec in specs.items()
+            if name != "class_tokens" and Row(spec, self.values[name], after[name]).changed
+        ]
+
+    def adjusted(self) -> ParameterForm:
+        """With the chosen preset's values."""
+        values = self.recommended(self.preset) | {"class_tokens": self.values["class_tokens"]}
+        return ParameterForm(self.base, self.image_count, self.trigger, self.preset, values)
+
+    def using(self, name: str) -> ParameterForm:
+        """With one value as recommended."""
+        values = self.values | {name: self.recommended()[name]} if name in self.values else self.values
+        return ParameterForm(self.base, self.image_count, self.trigger, self.preset, values)
+
+    def presets(self) -> list[tuple[str, str]]:
+        """Key and words of each preset."""
+        return [(key, preset.label) for key, preset in PRESETS.items()]
+
+    def parameters(self) -> Parameters | None:
+        """Read and checked; ``None`` while something is wrong."""
+        return None if self.errors else validate(self.values, self.base)
+
+    def estimate(self) -> Estimate | None:
+        """How long it would take."""
+        parameters = self.parameters()
+        return estimate(parameters, self.image_count) if parameters and self.image_count else None
+
+    def query(self) -> str:
+        """The values as a query string: every state of the form has an address."""
+        return "?" + urlencode(self.values | {"preset": self.preset})

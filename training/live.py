@@ -1,25 +1,22 @@
-"""What the page of a training shows: stages with true times, the meter, loss, samples and console."""
+"""One look at a training: what its page says about stages, time, samples and log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
 
-from actors.models import TrainingImage
-from training import launch
-from training.base_models import base_model
-from training.charts import loss_chart
-from training.models import PARAMETER_NAMES, SampleImage, Status, TrainingVersion
-from training.parameters import SPECS
-from training.payload import sample_steps
+from training import charts, payload
+from training.launch import estimate_of
+from training.models import SampleImage, Status, TrainingVersion
 
-#: The worker's stages as the rail shows them; "queued" is the site's own.
-RAIL = {
+STAGES = {
     "queued": "Queued",
     "starting": "Worker starts",
     "downloading": "Images",
@@ -27,164 +24,251 @@ RAIL = {
     "uploading": "Upload",
     "done": "Done",
 }
+#: Status → how the look names it.
+LOOKS = {
+    Status.COMPLETED: "done",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "cancelled",
+}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Stage:
-    """One station of the rail."""
+    """One part of the rail."""
 
     key: str
     label: str
-    state: str  # done, now, later, failed
-    started_at: datetime | None = None
+    state: Literal["done", "now", "ahead"]
+    at: datetime | None = None
     seconds: float | None = None
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of the console."""
-
-    at: datetime
-    level: str
-    message: str
-    by: str = ""
-
-
-@dataclass
 class Strip:
-    """The samples of one step; ``None`` where a picture is missing."""
+    """The samples of one step, in the order of the prompts; a gap where one is missing."""
 
     step: int
-    samples: list[SampleImage | None] = field(default_factory=list)
+    frames: list[SampleImage | None]
+    newest: bool
 
 
-def context(version: TrainingVersion) -> dict[str, Any]:
-    """Everything of the fragment that updates itself. Seven queries, whatever the length."""
-    now = timezone.now()
-    prompts = version.sample_prompts()
-    strips = sample_strips(version, len(prompts))
-    reference = TrainingImage.objects.filter(
-        dataset__actor=version.actor_id, included=True, state=TrainingImage.State.SYNCED
-    ).first()
-    estimate = launch.estimate_of(version)
-    seconds = seconds_left(version, estimate.seconds, now)
-    return {
-        "version": version,
-        "actor": version.actor,
-        "base": base_model(version.base_model),
-        "stages": rail(version, now),
-        "estimate": estimate,
-        "left_seconds": seconds,
-        "ends_at": now + timedelta(seconds=seconds) if seconds is not None else None,
-        "elapsed_seconds": elapsed(version, now),
-        "estimated_step": estimated_step(version, estimate.seconds, now),
-        "cost": launch.cost_so_far(version, now),
-        "sample_marks": [step for step in sample_steps(version.max_train_steps or 0) if step],
-        "chart": loss_chart(version.loss_history, version.max_train_steps),
-        "log_chart": loss_chart(version.loss_history, version.max_train_steps, log=True),
-        "prompts": [prompt.prompt for prompt in prompts],
-        "strips": strips,
-        "next_strip": next_strip(version, strips),
-        "reference": reference,
-        "console": console(version),
-        "parameters": [(SPECS[name], getattr(version, name)) for name in PARAMETER_NAMES],
-    }
+class Picture:
+    """What the page shows now. Everything is read from the version and two lists of rows."""
 
+    def __init__(self, version: TrainingVersion, *, logarithmic: bool = False) -> None:
+        self.version = version
+        self.logarithmic = logarithmic
+        self.now = timezone.now()
 
-def rail(version: TrainingVersion, now: datetime) -> list[Stage]:
-    """The stations with their true times; how long each took is known from the next one's start."""
-    starts = {mark["stage"]: parse_datetime(mark["started_at"]) for mark in version.stages}
-    starts["queued"] = version.submitted_at or version.created_at
-    if "starting" not in starts and version.started_at:
-        starts["starting"] = version.started_at
-    reached = [key for key in RAIL if starts.get(key)]
-    stages = []
-    for key, label in RAIL.items():
-        began = starts.get(key)
-        if began is None:
-            passed = version.status == Status.COMPLETED
-            stages.append(Stage(key, label, "done" if passed else "later"))
-            continue
-        following = [starts[after] for after in reached[reached.index(key) + 1 :]]
-        ended = following[0] if following else version.finished_at or (now if version.is_active else None)
-        seconds = (ended - began).total_seconds() if ended and key != "done" else None
-        stages.append(Stage(key, label, "done" if following else "now", began, max(0.0, seconds or 0.0)))
-    current = next((stage for stage in stages if stage.state == "now"), None)
-    if current and not version.is_active:
-        current.state = "done" if version.status == Status.COMPLETED else "failed"
-    return stages
+    # What it is doing
 
+    @property
+    def look(self) -> str:
+        """The state's name in the look: ``training``, ``good``, ``choose``, ``failed`` …"""
+        if self.version.is_active:
+            return "training"
+        if self.version.is_good:
+            return "good"
+        return LOOKS.get(Status(self.version.status), "none")
 
-def elapsed(version: TrainingVersion, now: datetime) -> float:
-    """Seconds from the start of the worker to the end, or to now."""
-    began = version.started_at or version.submitted_at or version.created_at
-    return max(0.0, ((version.finished_at or now) - began).total_seconds())
+    @property
+    def words(self) -> str:
+        """The state in one or two words."""
+        match self.version.status:
+            case Status.PENDING:
+                return "Waiting to be sent"
+            case Status.SUBMITTING:
+                return "Being sent"
+            case Status.QUEUED:
+                return "In the queue"
+            case Status.TRAINING:
+                return STAGES.get(self.version.stage, "Training")
+            case Status.COMPLETED:
+                return "Good version" if self.version.is_good else "Completed"
+            case _:
+                return Status(self.version.status).label
 
+    @property
+    def title(self) -> str:
+        """For the browser's tab."""
+        name = f"{self.version.actor.number} {self.version.name}"
+        if self.version.status == Status.TRAINING:
+            return f"{round(100 * self.version.progress_fraction)} % · {name} · ActorTrain"
+        return f"{self.words} · {name} · ActorTrain"
 
-def seconds_left(version: TrainingVersion, estimated: float, now: datetime) -> float | None:
-    """From the pace of this run where it has one, else from the estimate; ``None`` when it has ended."""
-    if not version.is_active:
-        return None
-    if version.step and version.seconds_per_step and version.max_train_steps:
-        return max(0.0, (version.max_train_steps - version.step) * version.seconds_per_step)
-    if version.started_at is None:
-        return estimated
-    return max(0.0, estimated - (now - version.started_at).total_seconds())
+    @property
+    def favicon(self) -> str:
+        """Which icon the tab shows."""
+        return {"training": "training", "done": "good", "good": "good", "failed": "failed"}.get(
+            self.look, "base"
+        )
 
-
-def estimated_step(version: TrainingVersion, estimated: float, now: datetime) -> int | None:
-    """For containers that report no steps: where the bar stands by the clock, never at its end."""
-    if version.status != Status.TRAINING or version.step or version.stages or not version.started_at:
-        return None
-    share = min(0.97, (now - version.started_at).total_seconds() / max(1.0, estimated))
-    return int(share * (version.max_train_steps or 0))
-
-
-def sample_strips(version: TrainingVersion, prompts: int) -> list[Strip]:
-    """Newest step first, each with a place for every prompt."""
-    strips: dict[int, Strip] = {}
-    for sample in version.samples.all():
-        strip = strips.setdefault(sample.step, Strip(sample.step, [None] * prompts))
-        if sample.prompt_index < len(strip.samples):
-            strip.samples[sample.prompt_index] = sample
-    return [strips[step] for step in sorted(strips, reverse=True)]
-
-
-def next_strip(version: TrainingVersion, strips: list[Strip]) -> tuple[int, float | None] | None:
-    """Step of the next samples and the seconds until then, while it trains."""
-    if not version.is_active or version.stage in ("uploading", "done"):
-        return None
-    done = strips[0].step if strips else -1
-    coming = next((step for step in sample_steps(version.max_train_steps or 0) if step > done), None)
-    if coming is None:
-        return None
-    pace = version.seconds_per_step
-    return coming, max(0.0, (coming - version.step) * pace) if pace else None
-
-
-def console(version: TrainingVersion) -> list[Line]:
-    """The version's events and the worker's own lines in the order of time."""
-    events = [
-        Line(event.at, event.level, event.message, event.by.get_username() if event.by else "")
-        for event in version.events.select_related("by")
-    ]
-    lines = [
-        Line(at, line["level"], line["message"])
-        for line in version.log
-        if (at := parse_datetime(line["at"])) is not None
-    ]
-    return sorted([*events, *lines], key=lambda line: line.at)
-
-
-def timeline(versions: Iterable[TrainingVersion]) -> list[tuple[TrainingVersion, list[tuple[str, Any, Any]]]]:
-    """Each version with the parameters in which it differs from the one before it: label, before, now."""
-    newest_first = list(versions)
-    rows = []
-    for version, before in zip(newest_first, [*newest_first[1:], None], strict=True):
-        changes = [
-            (SPECS[name].label, getattr(before, name), getattr(version, name))
-            for name in PARAMETER_NAMES
-            if before is not None and getattr(before, name) != getattr(version, name)
+    @cached_property
+    def mark(self) -> str:
+        """Changes exactly when the page would: the poll answers nothing while it stays."""
+        version = self.version
+        seen = [
+            version.status,
+            version.is_good,
+            version.updated_at.isoformat(),
+            len(self.samples),
+            len(self.console),
         ]
-        rows.append((version, changes))
-    return rows
+        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+    # Time
+
+    @property
+    def rail(self) -> list[Stage]:
+        """Six stages with their true times; what is over stays as it was."""
+        times = self.stage_times()
+        current = self.current_stage()
+        keys = list(STAGES)
+        stages = []
+        for index, key in enumerate(keys):
+            start = times.get(key)
+            later = [times[each] for each in keys[index + 1 :] if each in times]
+            end = later[0] if later else (self.version.finished_at or self.now)
+            if key == "done":
+                end = start or end
+            reached = index < keys.index(current) or (key == "done" and current == "done")
+            state: Literal["done", "now", "ahead"] = (
+                "done" if reached else "now" if key == current and self.version.is_active else "ahead"
+            )
+            seconds = (end - start).total_seconds() if start and state != "ahead" else None
+            if key == "done" and start:
+                seconds = (start - times["queued"]).total_seconds()
+            stages.append(Stage(key, STAGES[key], state, start if state != "ahead" else None, seconds))
+        return stages
+
+    def stage_times(self) -> dict[str, datetime]:
+        """When each stage began, as far as it is known."""
+        times = {"queued": self.version.submitted_at or self.version.created_at}
+        for entry in self.version.stages:
+            times.setdefault(entry["stage"], datetime.fromisoformat(entry["started_at"]))
+        if self.version.started_at:
+            times.setdefault("starting", self.version.started_at)
+        times.pop("done", None)
+        if self.version.status == Status.COMPLETED and self.version.finished_at:
+            times["done"] = self.version.finished_at
+        return times
+
+    def current_stage(self) -> str:
+        """Where it is, or where it ended."""
+        if self.version.status == Status.COMPLETED:
+            return "done"
+        stage = self.version.stage
+        if stage in STAGES:
+            return "uploading" if stage == "done" else stage
+        return "starting" if self.version.started_at else "queued"
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was started by a person."""
+        return ((self.version.finished_at or self.now) - self.version.created_at).total_seconds()
+
+    @cached_property
+    def remaining(self) -> float | None:
+        """Seconds to the end; from its own pace once it has one, else from the estimate."""
+        version = self.version
+        if not version.is_active:
+            return None
+        if version.status == Status.TRAINING and version.seconds_per_step and version.max_train_steps:
+            return max(1.0, (version.max_train_steps - version.step) * version.seconds_per_step)
+        if version.max_train_steps:
+            running = (self.now - version.started_at).total_seconds() if version.started_at else 0.0
+            return max(1.0, estimate_of(version).seconds - running)
+        return None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The clock time of the end."""
+        return self.now + timedelta(seconds=self.remaining) if self.remaining is not None else None
+
+    # Loss
+
+    @cached_property
+    def loss_points(self) -> list[tuple[int, float]]:
+        """The worker's history."""
+        return [(int(step), float(loss)) for step, loss in self.version.loss_history]
+
+    @property
+    def loss(self) -> float | None:
+        """The smoothed loss now."""
+        points = charts.clean(self.loss_points, logarithmic=False)
+        return charts.smooth(points)[-1][1] if points else None
+
+    @property
+    def chart(self) -> SafeString:
+        """Loss by step as SVG."""
+        total = self.version.max_train_steps or 0
+        return charts.loss_chart(self.loss_points, total, logarithmic=self.logarithmic)
+
+    # Samples
+
+    @cached_property
+    def samples(self) -> list[SampleImage]:
+        """All of them."""
+        return list(self.version.samples.all())
+
+    @property
+    def prompts(self) -> list[str]:
+        """Column heads: the prompts without the words that all share."""
+        return [prompt.prompt for prompt in self.version.sample_prompts()]
+
+    @property
+    def heads(self) -> list[str]:
+        """What tells the columns apart, short enough to stand above a picture."""
+        trigger = self.version.class_tokens or "\0"
+        return [prompt.replace("portrait of", "").replace(trigger, "").strip(" ,") for prompt in self.prompts]
+
+    @property
+    def strips(self) -> list[Strip]:
+        """Newest step on top."""
+        by_step: dict[int, dict[int, SampleImage]] = defaultdict(dict)
+        for sample in self.samples:
+            by_step[sample.step][sample.prompt_index] = sample
+        width = range(len(self.prompts))
+        steps = sorted(by_step, reverse=True)
+        return [
+            Strip(
+                step,
+                [by_step[step].get(prompt) for prompt in width],
+                self.version.is_active and step == steps[0],
+            )
+            for step in steps
+        ]
+
+    @property
+    def columns(self) -> int:
+        """How many prompts there are."""
+        return len(self.prompts)
+
+    @property
+    def next_sample_step(self) -> int | None:
+        """Where the next strip comes from."""
+        if not self.version.is_active or not self.version.max_train_steps:
+            return None
+        done = {sample.step for sample in self.samples}
+        steps = payload.sample_steps(self.version.max_train_steps)
+        return next((step for step in steps if step not in done and step >= self.version.step), None)
+
+    @property
+    def sample_ticks(self) -> list[int]:
+        """Steps at which samples are drawn, without the first."""
+        return payload.sample_steps(self.version.max_train_steps)[1:] if self.version.max_train_steps else []
+
+    # Console
+
+    @cached_property
+    def console(self) -> list[dict[str, Any]]:
+        """The site's events and the worker's log in one order of time."""
+        events = [
+            {"at": event.at, "level": event.level, "message": event.message, "by": event.by}
+            for event in self.version.events.select_related("by")
+        ]
+        lines = [
+            {"at": datetime.fromisoformat(line["at"]), "level": line["level"], "message": line["message"]}
+            for line in self.version.log
+        ]
+        return sorted(events + lines, key=lambda line: line["at"])

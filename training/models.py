@@ -266,6 +266,11 @@ class TrainingVersion(TrainingParameters):
         return self.status in ACTIVE
 
     @property
+    def execution_seconds(self) -> float | None:
+        """How long the worker worked on it, as the endpoint says."""
+        return self.execution_ms / 1000 if self.execution_ms else None
+
+    @property
     def progress_fraction(self) -> float:
         """Share of the steps done, 0 to 1."""
         if self.status == Status.COMPLETED:

@@ -1,24 +1,24 @@
-"""Pages of the library and of the trainings."""
+"""Pages of the trainings."""
 
 from django.urls import path
 from django.views.generic import RedirectView
 
-from actors.permissions import requires
-from training import views
+from training import list_views, live_views, views
 
 urlpatterns = [
-    path("", requires("view")(RedirectView.as_view(pattern_name="library")), name="home"),
-    path("actors/", views.library, name="library"),
-    path("actors/<int:pk>/", views.train, name="train"),
-    path("actors/<int:pk>/draft", views.draft, name="draft"),
-    path("actors/<int:pk>/start", views.start, name="start"),
-    path("actors/<int:pk>/versions", views.versions, name="versions"),
-    path("activity/", views.activity, name="activity"),
-    path("trainings/<int:pk>/", views.training, name="training"),
-    path("trainings/<int:pk>/console", views.console, name="console"),
-    path("trainings/<int:pk>/cancel", views.cancel, name="cancel"),
-    path("trainings/<int:pk>/retry", views.retry, name="retry"),
-    path("trainings/<int:pk>/check", views.check_status, name="check-status"),
-    path("trainings/<int:pk>/good", views.mark_good, name="mark-good"),
-    path("trainings/<int:pk>/not-good", views.unmark_good, name="unmark-good"),
+    path("", RedirectView.as_view(pattern_name="library", query_string=True), name="home"),
+    path("actors/", list_views.library, name="library"),
+    path("actors/<int:actor_id>/", views.train, name="actor"),
+    path("actors/<int:actor_id>/start", views.start, name="start"),
+    path("actors/<int:actor_id>/payload", views.payload, name="payload"),
+    path("actors/<int:actor_id>/versions", views.versions, name="versions"),
+    path("actors/<int:actor_id>/history", views.history, name="history"),
+    path("activity/", list_views.activity, name="activity"),
+    path("trainings/<int:pk>/", live_views.training, name="training"),
+    path("trainings/<int:pk>/cancel", live_views.cancel, name="cancel"),
+    path("trainings/<int:pk>/check", live_views.check_status, name="check-status"),
+    path("trainings/<int:pk>/good", live_views.mark_good, name="mark-good"),
+    path("trainings/<int:pk>/not-good", live_views.unmark_good, name="unmark-good"),
+    path("trainings/<int:pk>/lora", live_views.lora, name="lora"),
+    path("trainings/<int:pk>/retry", live_views.retry, name="retry"),
 ]

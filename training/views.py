@@ -1,328 +1,223 @@
-"""Pages of the trainings. Each view loads, checks the role (``requires``), calls one verb, answers."""
+"""An actor's pages about trainings: set one up, start it, look back."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlencode
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.paginator import Paginator
-from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
-from training import forms, launch, live, tasks
-from training.base_models import PRESETS, auto_adjust
-from training.library import PAGE_SIZE, SORTS, Filters, Poster
-from training.models import ACTIVE, NotCompleted, ParameterDraft, Status, TrainingVersion
-from training.parameters import ParameterErrors, validate
-from training.runpod import RunPodError
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
-
-STOP_POLLING = 286
+from training import job_body, launch
+from training.estimates import Estimate, cost
+from training.forms import ParameterForm
+from training.models import SampleImage, TrainingEvent, TrainingVersion
+from training.parameters import SPECS, ParameterErrors
+from training.standing import Standing, standing
 
 
-def person(request: HttpRequest) -> User:
-    """Who asks; every page here is for signed-in people."""
-    return cast("User", request.user)
+def standing_or_404(actor_id: int) -> Standing:
+    """The actor with state, picture and versions."""
+    found = standing(actor_id)
+    if found is None:
+        raise Http404(f"There is no actor with the number {actor_id}.")
+    return found
 
 
-# Library
+def form_for(actor: Any, data: Mapping[str, str], versions: list[TrainingVersion]) -> ParameterForm:
+    """The form as the query string or the posted data has it; ``from`` names a version to load."""
+    wanted = data.get("from", "")
+    source = next((version for version in versions if str(version.pk) == wanted), None)
+    return ParameterForm.read(
+        launch.studio_base(),
+        actor.stored_count,
+        actor.trigger_token,
+        data,
+        source.parameters() if source else {},
+    )
 
 
-@require_safe
-@requires("view")
-def library(request: HttpRequest) -> HttpResponse:
-    """All actors: filtered, sorted, in pages. htmx gets the sheet and the counts alone."""
-    filters = Filters.read(request.GET)
-    page = Paginator(filters.actors(), PAGE_SIZE).get_page(request.GET.get("page"))
+def train_page(
+    request: HttpRequest, person: Standing, form: ParameterForm, status: int = 200
+) -> HttpResponse:
+    """The train page, whole or as the parts that a changed value touches."""
+    actor = person.actor
+    images = Actor.objects.prefetch_related(prefetch_images()).select_related("dataset").get(pk=actor.pk)
+    checks = launch.checks(images)
+    length = form.estimate()
     context = {
-        "filters": filters,
-        "sorts": {key: label for key, (label, _) in SORTS.items()},
-        "page": page,
-        "posters": [Poster(actor) for actor in page.object_list],
-        "next_query": filters.query(page=page.next_page_number()) if page.has_next() else "",
-        "previous_query": filters.query(page=page.previous_page_number()) if page.has_previous() else "",
-    }
-    fragment = request.htmx and request.headers.get("HX-Target") == "sheet-more"  # type: ignore[attr-defined]  # django-htmx
-    if not fragment:
-        context["groups"] = list(filters.groups())
-    return render(request, "training/posters.html" if fragment else "training/library.html", context)
-
-
-# One actor
-
-
-def load_actor(pk: int) -> Actor:
-    """An actor with all that its pages show, in four queries."""
-    actors = Actor.objects.select_related("dataset", "poster").prefetch_related(prefetch_images())
-    return get_object_or_404(actors, pk=pk)
-
-
-def header(request: HttpRequest, actor: Actor, tab: str) -> dict[str, Any]:
-    """What the head of every page of an actor shows, and its one next step."""
-    versions = list(actor.versions.defer("source", "images", "loss_history", "log"))
-    dataset = getattr(actor, "dataset", None)
-    included = dataset.included_images() if dataset else []
-    good = next((version for version in versions if version.is_good), None)
-    active = next((version for version in versions if version.is_active), None)
-    since = good.number if good else 0
-    done = [version for version in versions if version.status == Status.COMPLETED]
-    return {
+        "section": "library",
+        "tab": "train",
+        "standing": person,
         "actor": actor,
-        "tab": tab,
-        "versions": versions,
-        "good": good,
-        "active": active,
-        "to_judge": [version for version in done if version.number > since],
-        "dataset": dataset,
-        "included": included,
-        "poster": actor.poster or next((image for image in included if image.is_synced), None),
+        "form": form,
+        "estimate": length,
+        "price": price(length),
+        "checks": checks,
+        "blocked": any(check.level == "error" for check in checks),
+        "images": images.dataset.images.all() if hasattr(images, "dataset") else [],
+        "endpoint": "this site's own endpoint" if settings.LOCAL_ENDPOINT else "RunPod Serverless",
         "next_number": actor.versions_made + 1,
-        "may_train": can(person(request), "train"),
-        "may_curate": can(person(request), "curate"),
+        "may_train": can(request.user, "train"),
+        "loadable": [version for version in person.versions if version.learning_rate][:30],
     }
+    if request.htmx and request.htmx.target == "train":
+        return render(request, "training/train_body.html", context, status=status)
+    if request.htmx and not request.htmx.history_restore_request:
+        return render(request, "training/train_live.html", context | {"oob": True}, status=status)
+    return render(request, "training/train.html", context, status=status)
+
+
+def price(length: Estimate | None) -> Decimal | None:
+    """What the estimate costs; ``None`` where trainings cost nothing."""
+    if length is None or not settings.GPU_PRICE_PER_SECOND:
+        return None
+    return cost(length.seconds, Decimal(str(settings.GPU_PRICE_PER_SECOND)))
 
 
 @require_safe
 @requires("view")
-def train(request: HttpRequest, pk: int) -> HttpResponse:
-    """Parameters, estimate, checks and the start of the next training."""
-    return render(request, "training/train.html", train_context(request, load_actor(pk)))
+def train(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Parameters, estimate, checks, start."""
+    person = standing_or_404(actor_id)
+    form = form_for(person.actor, request.GET, person.versions)
+    return train_page(request, person, after(form, request.GET.get("then", "")))
 
 
-def train_context(
-    request: HttpRequest,
-    actor: Actor,
-    values: dict[str, Any] | None = None,
-    errors: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """The train page: given values, else the draft, a version's or a preset's, else what is recommended."""
-    base, context = launch.studio_base(), header(request, actor, "train")
-    count = len(actor.dataset.trainable_images()) if context["dataset"] else 0
-    asked = request.GET.get("preset", "")
-    preset = asked if asked in PRESETS else "balanced"
-    recommended: dict[str, Any] = {"class_tokens": actor.trigger_token}
-    notes: list[str] = []
-    if count:
-        parameters, notes = auto_adjust(count, base, preset, actor.trigger_token)
-        recommended = parameters.to_dict()
-    draft = ParameterDraft.objects.filter(user=person(request), actor=actor).first()
-    if values is None:
-        number = request.GET.get("from", "")
-        source = actor.versions.filter(number=number).first() if number.isdecimal() else draft
-        values = {**recommended, **(source.parameters() if source and not asked else {})}
-    parameter_rows = forms.rows(base, values, recommended, errors)
-    return {
-        **context,
-        **estimate_context(values, count),
-        "base": base,
-        "local_endpoint": settings.LOCAL_ENDPOINT,
-        "presets": PRESETS,
-        "preset": preset,
-        "draft": draft,
-        "core": [row for row in parameter_rows if row.spec.core],
-        "advanced": [row for row in parameter_rows if not row.spec.core],
-        "changed": [row for row in parameter_rows if row.changed],
-        "notes": notes,
-        "errors": errors or {},
-        "checks": launch.checks(actor),
-        "blocked": launch.obstacles(actor),
-        "payload": json.dumps(launch.preview_body(actor, values), indent=2) if count else "",
-    }
+def after(form: ParameterForm, then: str) -> ParameterForm:
+    """What a button of the form asks for: ``apply`` the preset, or ``use:NAME``."""
+    if then == "apply":
+        return form.adjusted()
+    return form.using(then.removeprefix("use:")) if then.startswith("use:") else form
 
 
-def estimate_context(values: dict[str, Any], count: int) -> dict[str, Any]:
-    """Time and cost of these values, or what is wrong with them."""
-    base = launch.studio_base()
+@require_POST
+@requires("train")
+def start(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Starts a training; the form's other buttons, without a script, only come back with their values."""
+    person = standing_or_404(actor_id)
+    form = form_for(person.actor, request.POST, person.versions)
+    if then := request.POST.get("then"):
+        return redirect(reverse("actor", args=[actor_id]) + after(form, then).query())
+    actor = get_object_or_404(Actor, pk=actor_id)
     try:
-        parameters = validate(values, base)
-    except ParameterErrors as error:
-        return {"estimate": None, "estimate_errors": error.errors}
-    found = launch.estimate(parameters, count)
-    return {"estimate": found, "estimate_cost": launch.cost_of(found.seconds), "estimate_errors": {}}
-
-
-@require_POST
-@requires("train")
-def draft(request: HttpRequest, pk: int) -> HttpResponse:
-    """Keeps the edited parameters for this person and actor; answers with the new estimate."""
-    actor = load_actor(pk)
-    base = launch.studio_base()
-    values = forms.read(request.POST, base)
-    count = len(actor.dataset.trainable_images()) if hasattr(actor, "dataset") else 0
-    context = estimate_context(values, count)
-    if context["estimate"]:
-        ParameterDraft.objects.update_or_create(
-            user=person(request), actor=actor, defaults=validate(values, base).to_dict()
-        )
-    return render(request, "training/estimate.html", context)
-
-
-@require_POST
-@requires("train")
-def start(request: HttpRequest, pk: int) -> HttpResponse:
-    """Launches; what stands in the way is shown on the page with everything the person typed."""
-    actor = load_actor(pk)
-    values = forms.read(request.POST, launch.studio_base())
-    try:
-        version = launch.launch(actor, values, by=person(request))
-    except ParameterErrors as error:
-        context = train_context(request, actor, values, error.errors)
-        return render(request, "training/train.html", context, status=400)
-    except launch.CannotStart as error:
-        for check in error.checks:
-            messages.error(request, f"{check.fact} {check.reason}".strip())
-        return render(
-            request, "training/train.html", train_context(request, load_actor(pk), values), status=409
-        )
-    ParameterDraft.objects.filter(user=person(request), actor=actor).delete()
-    return redirect(version)
-
-
-@require_safe
-@requires("view")
-def versions(request: HttpRequest, pk: int) -> HttpResponse:
-    """All versions of an actor, newest first, with what differs from one to the next."""
-    context = header(request, load_actor(pk), "versions")
-    return render(
-        request, "training/versions.html", context | {"timeline": live.timeline(context["versions"])}
-    )
-
-
-# One training
-
-
-@require_safe
-@requires("view")
-def training(request: HttpRequest, pk: int) -> HttpResponse:
-    """A training, live: htmx asks for the fragment every two seconds until it ends."""
-    version = get_object_or_404(
-        TrainingVersion.objects.select_related("actor", "actor__poster", "created_by", "good_by", "repeats"),
-        pk=pk,
-    )
-    context = {
-        **live.context(version),
-        "may_train": can(person(request), "train"),
-        "may_curate": can(person(request), "curate"),
-    }
-    if not request.htmx:  # type: ignore[attr-defined]  # django-htmx adds it
-        return render(request, "training/training.html", context)
-    status = 200 if version.is_active else STOP_POLLING
-    return render(request, "training/progress.html", context, status=status)
-
-
-@require_safe
-@requires("view")
-def console(request: HttpRequest, pk: int) -> HttpResponse:
-    """The console as a text file."""
-    version = get_object_or_404(TrainingVersion, pk=pk)
-    lines = (f"{line.at:%Y-%m-%d %H:%M:%S} {line.level:7} {line.message}\n" for line in live.console(version))
-    response = HttpResponse("".join(lines), content_type="text/plain; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{version.model_name}.log"'
-    return response
-
-
-def load_version(pk: int) -> TrainingVersion:
-    """The version an action is about."""
-    return get_object_or_404(TrainingVersion.objects.select_related("actor"), pk=pk)
-
-
-@require_POST
-@requires("train")
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    """Stops a training. Twice, or too late, says what it is now."""
-    version = load_version(pk)
-    if version.cancel(by=person(request)):
-        messages.success(request, f"{version.name} is cancelled.")
+        version = launch.launch(actor, form.values, by=request.user)
+    except ParameterErrors as errors:
+        form.errors = errors.errors
+        messages.error(request, f"Nothing was started. {errors}")
+    except launch.CannotStart as obstacle:
+        messages.error(request, f"Nothing was started. {obstacle}")
+        if active := TrainingVersion.objects.active().filter(actor=actor).first():
+            return redirect(active)
     else:
-        messages.info(request, f"{version.name} is {version.status} already.")
-    return redirect(version)
-
-
-@require_POST
-@requires("train")
-def retry(request: HttpRequest, pk: int) -> HttpResponse:
-    """Starts an ended training again, as a new version."""
-    version = load_version(pk)
-    try:
-        again = launch.retry(version, by=person(request))
-    except (launch.CannotStart, ParameterErrors) as error:
-        messages.error(request, str(error))
+        messages.success(request, f"{version.name} has started.")
         return redirect(version)
-    return redirect(again)
-
-
-@require_POST
-@requires("train")
-def check_status(request: HttpRequest, pk: int) -> HttpResponse:
-    """Asks the endpoint now."""
-    version = load_version(pk)
-    try:
-        changed = tasks.refresh(version.pk)
-    except RunPodError as error:
-        messages.error(request, str(error))
-    else:
-        messages.info(request, "Brought up to date." if changed else "Nothing new.")
-    return redirect(version)
-
-
-@require_POST
-@requires("curate")
-def mark_good(request: HttpRequest, pk: int) -> HttpResponse:
-    """Makes it the actor's one good version."""
-    version = load_version(pk)
-    try:
-        former = version.mark_good(by=person(request), reason=request.POST.get("reason", "").strip())
-    except NotCompleted as error:
-        messages.error(request, str(error))
-    else:
-        instead = f" instead of {former.name}" if former and former.pk != version.pk else ""
-        messages.success(request, f"{version.name} is the good version of {version.actor}{instead}.")
-    return redirect(version)
-
-
-@require_POST
-@requires("curate")
-def unmark_good(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes the mark away."""
-    version = load_version(pk)
-    if version.unmark_good(by=person(request)):
-        messages.success(request, f"{version.actor} has no good version now.")
-    return redirect(version)
-
-
-# All trainings
+    return train_page(request, person, form, status=422)
 
 
 @require_safe
 @requires("view")
-def activity(request: HttpRequest) -> HttpResponse:
-    """All trainings of all people, the running ones first."""
-    trainings = TrainingVersion.objects.select_related("actor", "created_by")
-    counts = dict(trainings.order_by().values_list("status").annotate(found=Count("pk")))
-    state, words = request.GET.get("state", ""), request.GET.get("q", "").strip()
-    groups = {"active": ACTIVE, **{word: (word,) for word in ("completed", "failed", "cancelled")}}
-    if state in groups:
-        trainings = trainings.filter(status__in=groups[state])
-    if words:
-        trainings = trainings.filter(actor__in=Actor.objects.search(words))
-    newest = trainings.defer("source", "images", "loss_history", "log").order_by("-created_at", "-pk")
-    totals = {key: sum(counts.get(word, 0) for word in group) for key, group in groups.items()}
+def payload(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """What would be sent to the endpoint for these values, to look at. The links in it are left unsigned."""
+    person = standing_or_404(actor_id)
+    form = form_for(person.actor, request.GET, person.versions)
+    actor = Actor.objects.prefetch_related(prefetch_images()).select_related("dataset").get(pk=actor_id)
+    parameters = form.parameters()
+    if parameters is None:
+        return JsonResponse({"errors": form.errors}, status=422)
+    images = actor.dataset.trainable_images() if hasattr(actor, "dataset") else []
+    version = TrainingVersion(
+        actor=actor,
+        number=actor.versions_made + 1,
+        base_model=form.base.key,
+        request_id=f"{actor.pk}_preview",
+        images=[{"url": image.url, "caption": image.caption} for image in images],
+        image_count=len(images),
+        created_by=request.user if request.user.is_authenticated else None,
+        **parameters.to_dict(),
+    )
+    return JsonResponse(hide_signatures(job_body.build(version)), json_dumps_params={"indent": 2})
+
+
+def hide_signatures(value: Any) -> Any:
+    """A signed link is a key: a page that people copy from must not hold any."""
+    if isinstance(value, dict):
+        return {key: hide_signatures(each) for key, each in value.items() if key != "webhook"}
+    if isinstance(value, list):
+        return [hide_signatures(each) for each in value]
+    if isinstance(value, str) and value.startswith("http") and "?" in value:
+        return value.split("?")[0] + "?(signed)"
+    return value
+
+
+@require_safe
+@requires("view")
+def versions(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """All versions of an actor with what differs from the one before."""
+    person = standing_or_404(actor_id)
+    samples = samples_of(person.versions)
+    older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
+    rows = [
+        {
+            "version": version,
+            "samples": samples.get(version.pk, []),
+            "differences": differences(version, older.get(version.pk)),
+        }
+        for version in person.versions
+    ]
     context = {
-        "page": Paginator(newest, PAGE_SIZE).get_page(request.GET.get("page")),
-        "tabs": [("", "All", sum(totals.values()))]
-        + [(key, key.capitalize(), total) for key, total in totals.items()],
-        "state": state,
-        "words": words,
-        "keep": urlencode({"state": state, "q": words}),
+        "section": "library",
+        "tab": "versions",
+        "standing": person,
+        "actor": person.actor,
+        "rows": rows,
     }
-    fragment = request.htmx  # type: ignore[attr-defined]  # django-htmx adds it
-    return render(request, "training/activity_rows.html" if fragment else "training/activity.html", context)
+    return render(request, "training/versions.html", context | {"may_judge": can(request.user, "curate")})
+
+
+def samples_of(versions: list[TrainingVersion]) -> dict[int, list[Any]]:
+    """The last strip of samples of each version, in one query."""
+    strips: dict[int, list[SampleImage]] = {}
+    for sample in SampleImage.objects.filter(version__in=versions).order_by(
+        "version", "-step", "prompt_index"
+    ):
+        strip = strips.setdefault(sample.version_id, [])
+        if not strip or strip[0].step == sample.step:
+            strip.append(sample)
+    return strips
+
+
+def differences(version: TrainingVersion, older: TrainingVersion | None) -> list[tuple[str, Any, Any]]:
+    """Parameters that changed since the version before: label, before, after."""
+    if older is None:
+        return []
+    before, now = older.parameters(), version.parameters()
+    return [
+        (spec.label, before.get(name, "–"), now.get(name, "–"))
+        for name, spec in SPECS.items()
+        if before.get(name) != now.get(name)
+    ]
+
+
+@require_safe
+@requires("view")
+def history(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Everything that has happened to an actor's trainings, the newest first."""
+    person = standing_or_404(actor_id)
+    events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")
+    context = {
+        "section": "library",
+        "tab": "history",
+        "standing": person,
+        "actor": person.actor,
+        "events": events.order_by("-at", "-id")[:300],
+    }
+    return render(request, "training/history.html", context)

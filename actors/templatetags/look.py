@@ -91,7 +91,11 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     if whole < _HOUR:
         rest = whole % _MINUTE
-        return f"{whole // _MINUTE} min {rest} s" if rest and whole < 10 * _MINUTE else f"{round(whole / 60)} min"
+        return (
+            f"{whole // _MINUTE} min {rest} s"
+            if rest and whole < 10 * _MINUTE
+            else f"{round(whole / 60)} min"
+        )
     if whole < 2 * _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY} days"

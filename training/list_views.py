@@ -1,0 +1,84 @@
+"""Lists over all actors: the library, and the activity of all people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from actors.permissions import requires
+from training.library import PAGE_SIZE, SORTS, Filters, Library
+from training.live import Picture
+from training.models import ACTIVE, Status, TrainingVersion
+from training.pages import page_links
+from training.standing import standings, with_standing
+
+
+@require_safe
+@requires("view")
+def library(request: HttpRequest) -> HttpResponse:
+    """Posters or rows of the actors that the filters leave. Always the same number of queries."""
+    filters = Filters.read(request.GET)
+    found = Library(filters)
+    page = Paginator(found.rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    order = {row.pk: place for place, row in enumerate(page.object_list)}
+    people = standings(with_standing(Library.base().filter(pk__in=order)))
+    people.sort(key=lambda person: order[person.actor.pk])
+    context: dict[str, Any] = {
+        "section": "library",
+        "filters": filters,
+        "groups": [(group, found.choices(group)) for group in Filters.GROUPS],
+        "applied": found.applied(),
+        "found": len(found.found),
+        "page": page,
+        "page_links": page_links(page, lambda number: filters.query(page=number)),
+        "next_query": filters.query(page=page.next_page_number()) if page.has_next() else "",
+        "next_size": min(PAGE_SIZE, len(found.rows) - page.end_index()),
+        "people": people,
+        "sorts": SORTS.items(),
+        "views": [(view, filters.query(view=view)) for view in ("sheet", "table")],
+    }
+    if not request.htmx or request.htmx.history_restore_request:
+        return render(request, "training/library.html", context)
+    more = request.htmx.target == "more"
+    template = "training/library_more.html" if more else "training/library_results.html"
+    return render(request, template, context | {"oob": True})
+
+
+ACTIVITY = {
+    "": ("All", None),
+    "active": ("Active", ACTIVE),
+    "completed": ("Completed", (Status.COMPLETED,)),
+    "failed": ("Failed", (Status.FAILED,)),
+    "cancelled": ("Cancelled", (Status.CANCELLED,)),
+}
+
+
+@require_safe
+@requires("view")
+def activity(request: HttpRequest) -> HttpResponse:
+    """All trainings of all people, the newest first."""
+    wanted = request.GET.get("status", "")
+    if wanted not in ACTIVITY:
+        wanted = ""
+    statuses = ACTIVITY[wanted][1]
+    trainings = TrainingVersion.objects.select_related("actor", "created_by").defer(
+        "loss_history", "log", "images", "source"
+    )
+    if statuses:
+        trainings = trainings.filter(status__in=statuses)
+    page = Paginator(trainings.order_by("-created_at", "-pk"), 50).get_page(request.GET.get("page"))
+    context = {
+        "section": "activity",
+        "status": wanted,
+        "tabs": [(key, label, f"?status={key}" if key else "?") for key, (label, _) in ACTIVITY.items()],
+        "page": page,
+        "page_links": page_links(page, lambda number: f"?status={wanted}&page={number}"),
+        "pictures": [Picture(version) for version in page.object_list],
+    }
+    if request.htmx and not request.htmx.history_restore_request:
+        return render(request, "training/activity_rows.html", context)
+    return render(request, "training/activity.html", context)

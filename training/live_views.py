@@ -1,0 +1,141 @@
+"""A training's page: what it shows while it runs, and what a person can do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from actors import storage
+from actors.permissions import can, requires
+from training import launch, tasks
+from training.live import Picture
+from training.models import NotCompleted, TrainingVersion
+from training.parameters import ParameterErrors
+from training.runpod import RunPodError
+from training.standing import standing
+
+#: htmx stops polling when it gets this status.
+STOP_POLLING = 286
+NOTHING_NEW = 204
+
+
+def load(pk: int) -> TrainingVersion:
+    """The version with everything a page reads of it."""
+    return get_object_or_404(TrainingVersion.objects.select_related("actor", "created_by", "good_by"), pk=pk)
+
+
+def picture(request: HttpRequest, version: TrainingVersion) -> dict[str, Any]:
+    """What page and fragment share."""
+    scale = "log" if request.GET.get("scale") == "log" else "linear"
+    now = Picture(version, logarithmic=scale == "log")
+    again = urlencode({"seen": now.mark, "scale": scale})
+    return {
+        "section": "activity",
+        "version": version,
+        "actor": version.actor,
+        "now": now,
+        "scale": scale,
+        "poll_url": f"{reverse('training', args=[version.pk])}?{again}",
+        "may_train": can(request.user, "train"),
+        "may_judge": can(request.user, "curate"),
+    }
+
+
+@require_safe
+@requires("view")
+def training(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page; for htmx the parts that change, or nothing when nothing has changed."""
+    version = load(pk)
+    context = picture(request, version)
+    if not request.htmx or request.htmx.history_restore_request:
+        return render(request, "training/training.html", context | {"standing": standing(version.actor_id)})
+    if request.GET.get("seen") == context["now"].mark:
+        return HttpResponse(status=STOP_POLLING if not version.is_active else NOTHING_NEW)
+    status = 200 if version.is_active else STOP_POLLING
+    return render(request, "training/training_live.html", context | {"oob": True}, status=status)
+
+
+@require_POST
+@requires("train")
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ends it and stops its job."""
+    version = load(pk)
+    if version.cancel(by=request.user):
+        messages.success(request, f"{version.name} is cancelled. Its job is being stopped.")
+    else:
+        messages.warning(request, f"{version.name} had ended already: it is {version.status}.")
+    return redirect(version)
+
+
+@require_POST
+@requires("train")
+def check_status(request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks the endpoint now instead of waiting for the sweep."""
+    version = load(pk)
+    try:
+        changed = tasks.refresh(pk)
+    except RunPodError as error:
+        messages.error(request, f"The endpoint can't say: {error}")
+    else:
+        messages.info(
+            request, "The page has what the endpoint knows." if changed else "Nothing new at the endpoint."
+        )
+    return redirect(version)
+
+
+@require_POST
+@requires("curate")
+def mark_good(request: HttpRequest, pk: int) -> HttpResponse:
+    """Makes it the actor's good version."""
+    version = load(pk)
+    reason = request.POST.get("reason", "").replace("\x00", "").strip()[:2000]
+    try:
+        former = version.mark_good(by=request.user, reason=reason)
+    except NotCompleted as error:
+        messages.error(request, str(error))
+    else:
+        instead = f" instead of {former.name}" if former and former.pk != version.pk else ""
+        messages.success(request, f"{version.name} is the good version now{instead}.")
+    return redirect(version)
+
+
+@require_POST
+@requires("curate")
+def unmark_good(request: HttpRequest, pk: int) -> HttpResponse:
+    """Takes the mark away."""
+    version = load(pk)
+    if version.unmark_good(by=request.user):
+        messages.success(request, f"{version.name} is no longer the good version.")
+    return redirect(version)
+
+
+@require_POST
+@requires("train")
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same parameters once more, as a new version."""
+    version = load(pk)
+    try:
+        again = launch.retry(version, by=request.user)
+    except (launch.CannotStart, ParameterErrors) as error:
+        messages.error(request, f"Nothing was started. {error}")
+        return redirect(version)
+    messages.success(request, f"{again.name} has started with the parameters of {version.name}.")
+    return redirect(again)
+
+
+@require_safe
+@requires("view")
+def lora(request: HttpRequest, pk: int) -> HttpResponse:
+    """The LoRA's file, by a link that is signed now."""
+    version = load(pk)
+    link = storage.download_link(version.lora_url) if version.lora_url else ""
+    if link:
+        return redirect(link)
+    messages.error(request, f"{version.name} has no LoRA that this site can reach.")
+    return redirect(version)

@@ -1,0 +1,164 @@
+"""Where an actor stands between images and a good version: one state, the same everywhere."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
+from django.template.defaultfilters import date
+from django.utils import timezone
+
+from actors.models import Actor, TrainingImage
+from training.models import ACTIVE, Status, TrainingVersion
+
+#: In the order of the way from images to a good version.
+STATES = {
+    "none": "No images",
+    "unfit": "Not fit",
+    "fit": "Fit",
+    "training": "Training",
+    "choose": "To choose",
+    "failed": "Failed last",
+    "good": "Good",
+}
+
+
+def with_standing(actors: QuerySet[Actor, Any]) -> QuerySet[Actor, Any]:
+    """Adds ``state``, ``included_count``, ``stored_count``, ``last_created`` and ``cover_id``."""
+    versions = TrainingVersion.objects.filter(actor=OuterRef("pk"))
+    last, good = versions.order_by("-number"), versions.filter(is_good=True)
+    images = TrainingImage.objects.filter(dataset__actor=OuterRef("pk"), included=True).order_by()
+    stored = images.filter(state=TrainingImage.State.SYNCED).exclude(url="")
+    # A completed version waits for a decision until a good one was marked after its end.
+    undecided = Q(last_status=Status.COMPLETED, last_is_good=False) & (
+        Q(good_at=None) | Q(good_at__lt=F("last_finished"))
+    )
+    return actors.annotate(
+        last_status=Subquery(last.values("status")[:1]),
+        last_is_good=Subquery(last.values("is_good")[:1]),
+        last_finished=Subquery(last.values("finished_at")[:1]),
+        last_created=Subquery(last.values("created_at")[:1]),
+        good_at=Subquery(good.values("good_at")[:1]),
+        included_count=counted(images),
+        stored_count=counted(stored),
+        cover_id=Coalesce("poster_id", Subquery(stored.order_by("position", "id").values("pk")[:1])),
+    ).annotate(
+        state=Case(
+            When(Exists(versions.filter(status__in=ACTIVE)), then=Value("training")),
+            When(last_status=Status.FAILED, then=Value("failed")),
+            When(undecided, then=Value("choose")),
+            When(Exists(good), then=Value("good")),
+            When(included_count=0, then=Value("none")),
+            When(stored_count__lt=F("included_count"), then=Value("unfit")),
+            default=Value("fit"),
+        )
+    )
+
+
+def counted(images: QuerySet[TrainingImage]) -> Coalesce:
+    """How many rows a correlated subquery has."""
+    by_dataset = images.values("dataset").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(by_dataset), 0)
+
+
+@dataclass
+class Standing:
+    """An actor as header and poster show it: the state in words, the picture, the versions that matter."""
+
+    actor: Any
+    cover: TrainingImage | None
+    versions: list[TrainingVersion]
+
+    @property
+    def state(self) -> str:
+        """One of ``STATES``."""
+        return str(self.actor.state)
+
+    @property
+    def good(self) -> TrainingVersion | None:
+        """The good version."""
+        return next((version for version in self.versions if version.is_good), None)
+
+    @property
+    def active(self) -> TrainingVersion | None:
+        """The training that runs or waits now."""
+        return next((version for version in self.versions if version.is_active), None)
+
+    @property
+    def last(self) -> TrainingVersion | None:
+        """The newest version."""
+        return self.versions[0] if self.versions else None
+
+    @property
+    def undecided(self) -> list[TrainingVersion]:
+        """Completed versions since the last decision, the oldest first."""
+        since = self.good.good_at if self.good else None
+        waiting = [
+            version
+            for version in self.versions
+            if version.status == Status.COMPLETED
+            and not version.is_good
+            and (since is None or version.finished_at is None or version.finished_at > since)
+        ]
+        return sorted(waiting, key=lambda version: version.number)
+
+    @property
+    def percent(self) -> int:
+        """Share of the steps that the active training has done."""
+        return round(100 * self.active.progress_fraction) if self.active else 0
+
+    @property
+    def picture(self) -> str:
+        """A link to the poster: the small picture when there is one."""
+        return (self.cover.thumbnail_link() or self.cover.link()) if self.cover else ""
+
+    @property
+    def words(self) -> str:
+        """The state in one line: ``64 %``, ``V2 and V3 to judge``, ``Good since 3 Nov``."""
+        match self.state:
+            case "training":
+                return f"{self.percent} %" if self.active and self.active.step else "In the queue"
+            case "choose":
+                names = [version.name for version in self.undecided[-2:]]
+                return f"{' and '.join(names)} to judge"
+            case "failed":
+                return f"Failed: {first_line(self.last.error)}" if self.last and self.last.error else "Failed"
+            case "unfit":
+                missing = self.actor.included_count - self.actor.stored_count
+                return f"Not fit: {missing} not stored"
+            case "fit":
+                return f"Fit · {self.actor.included_count} images"
+            case "good":
+                since = self.good.good_at if self.good else None
+                return f"Good since {date(timezone.localtime(since), 'j M')}" if since else "Good"
+            case _:
+                return STATES[self.state]
+
+
+def first_line(text: str, limit: int = 60) -> str:
+    """The beginning of an error, for one line."""
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def standings(actors: Iterable[Any]) -> list[Standing]:
+    """For actors with ``with_standing``: two more queries, however many there are."""
+    people = list(actors)
+    covers = TrainingImage.objects.in_bulk({actor.cover_id for actor in people if actor.cover_id})
+    of_actor: dict[int, list[TrainingVersion]] = defaultdict(list)
+    rows = TrainingVersion.objects.filter(actor__in=[actor.pk for actor in people]).defer(
+        "stages", "loss_history", "log", "images", "source"
+    )
+    for version in rows.order_by("-number"):
+        of_actor[version.actor_id].append(version)
+    return [Standing(actor, covers.get(actor.cover_id or -1), of_actor[actor.pk]) for actor in people]
+
+
+def standing(pk: int) -> Standing | None:
+    """One actor; ``None`` when there is none with this id."""
+    actor = with_standing(Actor.objects.filter(pk=pk)).select_related("dataset").first()
+    return standings([actor])[0] if actor else None
