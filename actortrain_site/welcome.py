@@ -60,12 +60,15 @@ class Welcome:
 
 
 def answers(url: str) -> bool:
-    """Whether the page comes back as it should."""
+    """Whether the page comes back as it should. Raises ``RuntimeError`` when it never will."""
     headers = {"Authorization": f"Bearer {settings.RUNPOD_API_KEY}"} if settings.LOCAL_ENDPOINT else {}
     try:
-        return httpx.get(url, headers=headers, timeout=10).status_code == HTTPStatus.OK
+        status = httpx.get(url, headers=headers, timeout=10).status_code
     except httpx.TransportError:
         return False
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise RuntimeError(f"{url} answers with the error {status}; the lines of web or endpoint say why.")
+    return status == HTTPStatus.OK
 
 
 def first_login() -> str:

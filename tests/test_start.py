@@ -57,6 +57,12 @@ class Site:
         assert found, self.output
         return int(found[1])
 
+    def wait_until_gone(self) -> None:
+        deadline = time.monotonic() + 15
+        while left := self.left_behind():
+            assert time.monotonic() < deadline, left
+            time.sleep(0.2)
+
     def left_behind(self) -> list[str]:
         """Command lines of every process that still works on the site's files."""
         found = []
@@ -100,6 +106,7 @@ def site(house: Path, request: pytest.FixtureRequest) -> Iterator[Site]:
     finally:
         running.process.kill()
         running.process.wait()
+        running.wait_until_gone()
 
 
 def test_the_first_start_shows_address_and_login_and_sigterm_leaves_nothing(site: Site) -> None:
@@ -131,10 +138,8 @@ def test_a_killed_process_is_named_and_everything_stops(site: Site, name: str) -
 
 def test_nothing_outlives_a_start_that_was_itself_killed(site: Site) -> None:
     site.process.kill()
-    deadline = time.monotonic() + 15
-    while site.left_behind() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert site.left_behind() == []
+    site.process.wait()
+    site.wait_until_gone()
 
 
 def test_a_second_site_on_the_same_files_is_refused(site: Site) -> None:
