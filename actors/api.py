@@ -167,7 +167,7 @@ class DatasetView(APIView):
 class ImageFilters(filters.FilterSet):
     """Which images."""
 
-    actor = filters.NumberFilter(field_name="dataset__actor_id")
+    actor = filters.NumberFilter(field_name="dataset__actor__id")
     included = filters.BooleanFilter()
     state = filters.ChoiceFilter(choices=TrainingImage.State.choices)
     captioned = filters.BooleanFilter(field_name="caption", lookup_expr="exact", method="filter_captioned")

@@ -47,7 +47,7 @@ CONFLICT = OpenApiResponse(description="Not possible now; detail says why and wh
 class VersionFilters(filters.FilterSet):
     """Which versions, across actors."""
 
-    actor = filters.NumberFilter(field_name="actor_id")
+    actor = filters.NumberFilter(field_name="actor__id")
     status = filters.MultipleChoiceFilter(choices=Status.choices)
     active = filters.BooleanFilter(method="filter_active", label="Whether it still has an end before it")
     created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")

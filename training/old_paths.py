@@ -133,7 +133,7 @@ class TrainingVersionsView(OldPath):
     )
     def get(self, request: Request, pk: int) -> Response:
         """Newest first; the ETag is for If-Match."""
-        versions = [to_wire(version) for version in TrainingVersion.objects.filter(actor_id=pk)]
+        versions = [to_wire(version) for version in TrainingVersion.objects.filter(actor__id=pk)]
         if not versions:
             self.actor(pk)
         tag = merge.list_tag(versions)
@@ -183,7 +183,7 @@ class MarkGoodView(OldPath):
         if not isinstance(public_id, str) or not isinstance(reason, str):
             name = "reason" if isinstance(public_id, str) else "versionId"
             raise exceptions.ValidationError(f"{name}: must be a text")
-        version = TrainingVersion.objects.filter(actor_id=pk, public_id=public_id).first()
+        version = TrainingVersion.objects.filter(actor__id=pk, public_id=public_id).first()
         if version is None:
             self.actor(pk)
             raise exceptions.NotFound("Version not found")

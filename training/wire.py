@@ -63,8 +63,10 @@ def to_wire(version: TrainingVersion) -> dict[str, Any]:
         wire[finished] = iso(version.finished_at)
     came: dict[str, Any] = json.loads(version.source) if version.source else {}
     wire = {key: value for key, value in wire.items() if value not in ("", None) or key in came}
-    if not version.is_good and came and "isGood" not in came:
-        del wire["isGood"]
+    for key in ("isGood", "imageCount"):
+        if came and not wire[key] and key not in came:
+            del wire[key]
+    wire = {key: value for key, value in wire.items() if value or came.get(key, "") is not None}
     return came | {key: keep_spelling(key, came.get(key), value) for key, value in wire.items()}
 
 
