@@ -103,7 +103,9 @@ def turned_photograph() -> bytes:
 
 
 @pytest.mark.django_db
-def test_the_original_is_kept_byte_for_byte_and_trainings_read_an_upright_copy_without_exif(media: Path) -> None:
+def test_the_original_is_kept_byte_for_byte_and_trainings_read_an_upright_copy_without_exif(
+    media: Path,
+) -> None:
     dataset = make_actor(images=0).dataset
     content = turned_photograph()
     image = ingest.take_in(dataset, BytesIO(content), "IMG_0001.JPG")
