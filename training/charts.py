@@ -77,7 +77,7 @@ def clean(history: Points, *, logarithmic: bool) -> list[tuple[int, float]]:
     return sorted((step, value) for step, value in by_step.items() if value > 0 or not logarithmic)
 
 
-def smooth(points: Points, share: float = 0.06) -> list[tuple[int, float]]:
+def smooth(points: Points, share: float = 0.03) -> list[tuple[int, float]]:
     """An exponential mean whose memory is a share of the points; unbiased at the start. Linear time."""
     keep = 1 - 1 / max(2.0, len(points) * share)
     total = weight = 0.0

@@ -171,7 +171,7 @@ class Library:
         if group == "age":
             return [(value, label) for value, label in AGES.items() if value != "?" or "?" in values]
         return [
-            (value, value.replace("_", " ").capitalize() or "Unknown")
+            (value, value.replace("_", " ").title() or "Unknown")
             for value in sorted(values, key=lambda value: (not value, value.casefold()))
         ]
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -34,11 +34,11 @@ LOOKS = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the rail."""
+    """One part of the rail; ``state`` is ``done``, ``now``, ``failed`` or ``ahead``."""
 
     key: str
     label: str
-    state: Literal["done", "now", "ahead"]
+    state: str
     at: datetime | None = None
     seconds: float | None = None
 
@@ -121,25 +121,26 @@ class Picture:
     @property
     def rail(self) -> list[Stage]:
         """Six stages with their true times; what is over stays as it was."""
-        times = self.stage_times()
-        current = self.current_stage()
+        times, current, keys = self.stage_times(), self.current_stage(), list(STAGES)
+        here = {Status.FAILED: "failed", Status.CANCELLED: "ahead", Status.COMPLETED: "done"}
+        states = {
+            key: "done" if keys.index(key) < keys.index(current) else "ahead" for key in keys if key != current
+        } | {current: here.get(Status(self.version.status), "now")}
+        return [
+            Stage(key, label, states[key], times.get(key), self.stage_seconds(key, times))
+            for key, label in STAGES.items()
+        ]
+
+    def stage_seconds(self, key: str, times: dict[str, datetime]) -> float | None:
+        """How long a stage took, or has taken so far; for the last one the whole."""
+        start = times.get(key)
+        if start is None:
+            return None
+        if key == "done":
+            return (start - times["queued"]).total_seconds()
         keys = list(STAGES)
-        stages = []
-        for index, key in enumerate(keys):
-            start = times.get(key)
-            later = [times[each] for each in keys[index + 1 :] if each in times]
-            end = later[0] if later else (self.version.finished_at or self.now)
-            if key == "done":
-                end = start or end
-            reached = index < keys.index(current) or (key == "done" and current == "done")
-            state: Literal["done", "now", "ahead"] = (
-                "done" if reached else "now" if key == current and self.version.is_active else "ahead"
-            )
-            seconds = (end - start).total_seconds() if start and state != "ahead" else None
-            if key == "done" and start:
-                seconds = (start - times["queued"]).total_seconds()
-            stages.append(Stage(key, STAGES[key], state, start if state != "ahead" else None, seconds))
-        return stages
+        later = [times[each] for each in keys[keys.index(key) + 1 :] if each in times]
+        return ((later[0] if later else self.version.finished_at or self.now) - start).total_seconds()
 
     def stage_times(self) -> dict[str, datetime]:
         """When each stage began, as far as it is known."""

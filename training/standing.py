@@ -139,7 +139,7 @@ class Standing:
                 return STATES[self.state]
 
 
-def first_line(text: str, limit: int = 60) -> str:
+def first_line(text: str, limit: int = 44) -> str:
     """The beginning of an error, for one line."""
     line = text.strip().splitlines()[0] if text.strip() else ""
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -18,7 +18,7 @@ from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
 from training import job_body, launch
 from training.estimates import Estimate, cost
-from training.forms import ParameterForm
+from training.forms import ParameterForm, written
 from training.models import SampleImage, TrainingEvent, TrainingVersion
 from training.parameters import SPECS, ParameterErrors
 from training.standing import Standing, standing
@@ -195,13 +195,13 @@ def samples_of(versions: list[TrainingVersion]) -> dict[int, list[Any]]:
     return strips
 
 
-def differences(version: TrainingVersion, older: TrainingVersion | None) -> list[tuple[str, Any, Any]]:
+def differences(version: TrainingVersion, older: TrainingVersion | None) -> list[tuple[str, str, str]]:
     """Parameters that changed since the version before: label, before, after."""
     if older is None:
         return []
     before, now = older.parameters(), version.parameters()
     return [
-        (spec.label, before.get(name, "–"), now.get(name, "–"))
+        (spec.label, *(written(spec, values.get(name, "–")) for values in (before, now)))
         for name, spec in SPECS.items()
         if before.get(name) != now.get(name)
     ]

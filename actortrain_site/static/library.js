@@ -1,6 +1,7 @@
 // The library by keyboard: / searches, arrows move between posters or rows. Enter is the link's own.
 
-const typing = (element) => element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
+const typing = (element) =>
+  element.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
 const items = () => [...document.querySelectorAll("#sheet a[data-item]")];
 
 function columns(links) {

@@ -1,7 +1,10 @@
 // A slider beside each number field. The field is what is sent; the slider only helps to set it.
 
 const scales = {
-  linear: { value: (t, low, high) => low + t * (high - low), place: (v, low, high) => (v - low) / (high - low) },
+  linear: {
+    value: (t, low, high) => low + t * (high - low),
+    place: (v, low, high) => (v - low) / (high - low),
+  },
   log: {
     value: (t, low, high) => low * (high / low) ** t,
     place: (v, low, high) => Math.log(v / low) / Math.log(high / low),

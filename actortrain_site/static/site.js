@@ -38,7 +38,8 @@ export function toast(text) {
 }
 
 // Good news leaves by itself; a failure stays until it is read.
-for (const each of document.querySelectorAll(".toast:not(.is-failed)")) setTimeout(() => each.remove(), 10000);
+for (const each of document.querySelectorAll(".toast:not(.is-failed)"))
+  setTimeout(() => each.remove(), 10000);
 
 const offline = document.getElementById("offline");
 document.addEventListener("htmx:sendError", () => (offline.hidden = false));
