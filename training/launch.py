@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django_q.tasks import async_task
 
-from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor
+from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor, TrainingDataset, TrainingImage
+from actors.permissions import can
 from training import payload
 from training.base_models import BaseModel, base_model
 from training.estimates import Estimate, FinishedRun, cost, estimate_seconds
@@ -33,6 +35,8 @@ class Check:
     reason: str = ""
     #: Which page mends it: ``dataset``, ``training`` or nothing.
     mend: str = ""
+    #: A Curator may start all the same, with a reason that stays on the version.
+    can_override: bool = False
 
 
 class CannotStart(Exception):
@@ -89,17 +93,48 @@ def _dataset_checks(actor: Actor) -> list[Check]:
         found.append(
             Check("warning", f"{uncaptioned} of {len(included)} images have no caption.", reason, "dataset")
         )
-    return [*found, _count_check(len(included))]
+    return [*found, _count_check(len(included)), *_inspection_checks(dataset, included)]
+
+
+def _inspection_checks(dataset: TrainingDataset, included: list[TrainingImage]) -> list[Check]:
+    """What the inspection found: errors by kind, warnings in one line. Counts and captions are told above."""
+    told = ("too_few", "too_many", "no_caption")
+    findings = [
+        finding
+        for finding in [*dataset.findings, *(each for image in included for each in image.open_findings())]
+        if finding["code"] not in told
+    ]
+    errors = Counter(finding["code"] for finding in findings if finding["level"] == "error")
+    found = [
+        Check(
+            "error",
+            f"{code.replace('_', ' ').capitalize()}: {count} image{'s' if count > 1 else ''}.",
+            "Replace or leave out, or accept the finding with a reason.",
+            "dataset",
+            can_override=True,
+        )
+        for code, count in sorted(errors.items())
+    ]
+    warned = Counter(finding["code"] for finding in findings if finding["level"] == "warning")
+    if warned:
+        kinds = ", ".join(f"{code.replace('_', ' ')} ({count})" for code, count in warned.most_common())
+        found.append(Check("warning", "The inspection found flaws.", f"{kinds}.", "dataset"))
+    unseen = sum(image.inspected_at is None for image in included)
+    if unseen:
+        fact = f"{unseen} of {len(included)} images are not inspected yet."
+        found.append(Check("warning", fact, "Wait a moment: flaws may still show.", "dataset"))
+    return found
 
 
 def _count_check(count: int) -> Check:
     low, high = IMAGES_BEST
     if count < IMAGES_FLOOR:
         return Check(
-            "warning",
-            f"Only {count} images.",
+            "error",
+            f"Only {count} images: {IMAGES_FLOOR} is the floor.",
             f"{low} to {high} in varied pose and light train best.",
             "dataset",
+            can_override=True,
         )
     if count > IMAGES_MANY:
         return Check(
@@ -125,9 +160,11 @@ def launch(
     by: User | AnonymousUser | None = None,
     description: str = "",
     repeats: TrainingVersion | None = None,
+    override_reason: str = "",
 ) -> TrainingVersion:
     """Creates the next version and has it submitted once the transaction is through.
 
+    With a reason it also starts on a dataset that is not fit, for whoever may curate.
     Raises ``CannotStart`` or ``ParameterErrors``; then nothing was created.
     """
     base = studio_base()
@@ -137,9 +174,11 @@ def launch(
         with transaction.atomic():
             # The actor's row is the lock: of two clicks at once the second finds the first one's training.
             actor = Actor.objects.select_for_update().get(pk=actor.pk)
-            if blocking := obstacles(actor):
+            may_override = bool(override_reason.strip()) and (by is None or can(by, "curate"))
+            if blocking := [each for each in obstacles(actor) if not (each.can_override and may_override)]:
                 raise CannotStart(blocking)
             version = _create(actor, parameters, base, user, description, repeats)
+            _record_dataset(version, override_reason.strip() if may_override else "")
             transaction.on_commit(lambda: enqueue_submit(version))
     except IntegrityError as error:
         raise CannotStart([Check("error", "Another training of this actor has just started.")]) from error
@@ -172,6 +211,22 @@ def _create(
     again = f" (again, as {repeats.name})" if repeats else ""
     version.events.create(kind=Status.PENDING, message=f"Started with {len(images)} images{again}", by=by)
     return version
+
+
+def _record_dataset(version: TrainingVersion, override_reason: str) -> None:
+    """Which revision it is trained on, and why although somebody or something objected."""
+    dataset = version.actor.dataset
+    reasons = [override_reason] if override_reason else []
+    for image in dataset.trainable_images():
+        for code, entry in image.accepted.items():
+            if any(finding["code"] == code and finding["level"] == "error" for finding in image.findings):
+                said = f" ({entry['by']})" if entry.get("by") else ""
+                reasons.append(f"{image.file_name}, {code.replace('_', ' ')}: {entry['reason']}{said}")
+    version.dataset_revision = dataset.revision()
+    version.override_reason = "\n".join(reasons)
+    version.save(update_fields=["dataset_revision", "override_reason"])
+    if reasons:
+        version.note(f"Started although the dataset is not fit: {'; '.join(reasons)}", level="warning")
 
 
 def enqueue_submit(version: TrainingVersion) -> None:

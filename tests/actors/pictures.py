@@ -44,7 +44,8 @@ def coffee() -> Image.Image:
 def _photograph(package: str, path: str) -> Image.Image:
     """A picture that comes inside a package, which is not imported for it."""
     spec = importlib.util.find_spec(package)
-    assert spec and spec.origin, f"{package} is not installed"
+    assert spec
+    assert spec.origin
     return Image.open(Path(spec.origin).parent / path).convert("RGB")
 
 

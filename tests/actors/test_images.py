@@ -110,7 +110,8 @@ def test_the_original_is_kept_byte_for_byte_and_trainings_read_an_upright_copy_w
     content = turned_photograph()
     image = ingest.take_in(dataset, BytesIO(content), "IMG_0001.JPG")
     original, read = storage.parse(image.original_url), storage.parse(image.url)
-    assert original and read
+    assert original
+    assert read
     assert default_storage.open(original.key).read() == content
     with Image.open(default_storage.open(read.key)) as copy:
         assert copy.size == (300, 512) == (image.width, image.height)
@@ -123,7 +124,8 @@ def test_a_plain_picture_is_stored_once_as_it_came(media: Path) -> None:
     content = as_bytes(portrait(), "WEBP")
     image = ingest.take_in(make_actor(images=0).dataset, BytesIO(content), "a.png")
     address = storage.parse(image.url)
-    assert address and address.key.endswith(".webp"), "the ending follows the content"
+    assert address
+    assert address.key.endswith(".webp"), "the ending follows the content"
     assert (image.original_url, default_storage.open(address.key).read()) == ("", content)
 
 
