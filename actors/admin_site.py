@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import resolve_url
+from django.utils.decorators import method_decorator
 
 from actors.permissions import can, check
 
@@ -24,6 +26,7 @@ class StudioAdmin(admin.AdminSite):
         """Roles decide, not the flag ``is_staff``, so that there is one thing to set."""
         return can(request.user, "curate")
 
+    @method_decorator(login_not_required)
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
         """The site's own login, so that lock-out and second factor can't be walked around."""
         target = request.GET.get("next") or resolve_url("admin:index")

@@ -52,8 +52,6 @@ SCOPES: dict[str, Action] = {"read": "view", "train": "train", "curate": "curate
 
 #: Views that are about the visitor's own account: signed in is enough.
 _ACCOUNT_MODULES = ("allauth.",)
-#: Views that ask ``AdminSite.has_permission`` and the model's permissions themselves.
-_ADMIN_MODULES = ("django.contrib.admin.",)
 
 
 def can(person: Person, action: Action) -> bool:
@@ -92,6 +90,9 @@ class RoleMiddleware(LoginRequiredMiddleware):
             return None
         if not request.user.is_authenticated:
             return self.handle_no_permission(request, view_func)
+        match = request.resolver_match
+        if match and "admin" in match.app_names and not hasattr(view_func, "required_actions"):
+            return None  # AdminSite.has_permission and the model's permissions decide
         if action := page_action(view_func, request.method or "GET"):
             check(request.user, action)
         return None
@@ -100,7 +101,7 @@ class RoleMiddleware(LoginRequiredMiddleware):
 def page_action(view_func: Callable[..., Any], method: str) -> Action | None:
     """What a page needs for a method; None when being signed in is enough."""
     module = getattr(view_func, "__module__", "")
-    if module.startswith(_ACCOUNT_MODULES + _ADMIN_MODULES):
+    if module.startswith(_ACCOUNT_MODULES):
         return None
     named: dict[str, Action] | None = getattr(view_func, "required_actions", None)
     if named is None:

@@ -104,7 +104,7 @@ def test_the_visitor_of_a_page_is_the_one_who_did_it(admin_client: Client, admin
     page = f"/admin/actors/actor/{actor.pk}/change/"
     form = admin_client.get(page).context["adminform"].form
     values = {key: value for key, value in form.initial.items() if value is not None}
-    inlines = {"dataset-TOTAL_FORMS": 0, "dataset-INITIAL_FORMS": 0}
+    inlines = {"versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
     answer = admin_client.post(page, values | inlines | {"description": "Tall"})
     assert answer.status_code == 302, answer.context["errors"]
     assert actor_history(actor)[0].who == admin_user.username
