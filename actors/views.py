@@ -13,13 +13,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from actors.models import Actor, TrainingImage, prefetch_images
 from actors.permissions import can, requires
+from actors.requests import PageRequest
 
 SHOWS = {"all": "All", "used": "Used", "out": "Left out"}
 
 
 @require_safe
 @requires("view")
-def dataset(request: HttpRequest, actor_id: int) -> HttpResponse:
+def dataset(request: PageRequest, actor_id: int) -> HttpResponse:
     """The images of an actor, and what stands against training on them."""
     actor = get_object_or_404(
         Actor.objects.select_related("dataset").prefetch_related(prefetch_images()), pk=actor_id
@@ -50,7 +51,7 @@ def dataset(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def include_image(request: HttpRequest, actor_id: int, image_id: int) -> HttpResponse:
+def include_image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
     """Takes an image into the training or leaves it out."""
     image = get_object_or_404(
         TrainingImage.objects.select_related("dataset"), pk=image_id, dataset__actor=actor_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple, Self
 
 from django.http import QueryDict
@@ -38,7 +39,7 @@ class Row(NamedTuple):
     ethnicity: str
     age: int | None
     state: str
-    last_created: float
+    last_created: datetime | None
     included: int
 
     def in_group(self, group: str) -> str:
@@ -120,10 +121,7 @@ class Library:
         self.filters = filters
         found = self.base().search(filters.q)
         columns = ("pk", "name", "sex", "ethnicity", "age", "state", "last_created", "included_count")
-        self.found = [
-            Row(*values[:6], values[6].timestamp() if values[6] else 0.0, values[7])
-            for values in with_standing(found).values_list(*columns)
-        ]
+        self.found = [Row(*values) for values in with_standing(found).values_list(*columns)]
         self.rows = sorted((row for row in self.found if self.fits(row)), key=self.sort_key)
 
     @staticmethod
@@ -145,7 +143,7 @@ class Library:
             case "number":
                 return (0, row.pk)
             case "recent":
-                return (-row.last_created, row.pk)
+                return (-row.last_created.timestamp() if row.last_created else 0.0, row.pk)
             case "images":
                 return (-row.included, row.pk)
             case "name":

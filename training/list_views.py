@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from actors.permissions import requires
+from actors.requests import PageRequest
 from training.library import PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
 from training.models import ACTIVE, Status, TrainingVersion
@@ -19,7 +20,7 @@ from training.standing import standings, with_standing
 
 @require_safe
 @requires("view")
-def library(request: HttpRequest) -> HttpResponse:
+def library(request: PageRequest) -> HttpResponse:
     """Posters or rows of the actors that the filters leave. Always the same number of queries."""
     filters = Filters.read(request.GET)
     found = Library(filters)
@@ -59,7 +60,7 @@ ACTIVITY = {
 
 @require_safe
 @requires("view")
-def activity(request: HttpRequest) -> HttpResponse:
+def activity(request: PageRequest) -> HttpResponse:
     """All trainings of all people, the newest first."""
     wanted = request.GET.get("status", "")
     if wanted not in ACTIVITY:

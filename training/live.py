@@ -124,7 +124,9 @@ class Picture:
         times, current, keys = self.stage_times(), self.current_stage(), list(STAGES)
         here = {Status.FAILED: "failed", Status.CANCELLED: "ahead", Status.COMPLETED: "done"}
         states = {
-            key: "done" if keys.index(key) < keys.index(current) else "ahead" for key in keys if key != current
+            key: "done" if keys.index(key) < keys.index(current) else "ahead"
+            for key in keys
+            if key != current
         } | {current: here.get(Status(self.version.status), "now")}
         return [
             Stage(key, label, states[key], times.get(key), self.stage_seconds(key, times))

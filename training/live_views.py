@@ -6,13 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from actors import storage
 from actors.permissions import can, requires
+from actors.requests import PageRequest
 from training import launch, tasks
 from training.live import Picture
 from training.models import NotCompleted, TrainingVersion
@@ -30,7 +31,7 @@ def load(pk: int) -> TrainingVersion:
     return get_object_or_404(TrainingVersion.objects.select_related("actor", "created_by", "good_by"), pk=pk)
 
 
-def picture(request: HttpRequest, version: TrainingVersion) -> dict[str, Any]:
+def picture(request: PageRequest, version: TrainingVersion) -> dict[str, Any]:
     """What page and fragment share."""
     scale = "log" if request.GET.get("scale") == "log" else "linear"
     now = Picture(version, logarithmic=scale == "log")
@@ -49,7 +50,7 @@ def picture(request: HttpRequest, version: TrainingVersion) -> dict[str, Any]:
 
 @require_safe
 @requires("view")
-def training(request: HttpRequest, pk: int) -> HttpResponse:
+def training(request: PageRequest, pk: int) -> HttpResponse:
     """The page; for htmx the parts that change, or nothing when nothing has changed."""
     version = load(pk)
     context = picture(request, version)
@@ -63,7 +64,7 @@ def training(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("train")
-def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+def cancel(request: PageRequest, pk: int) -> HttpResponse:
     """Ends it and stops its job."""
     version = load(pk)
     if version.cancel(by=request.user):
@@ -75,7 +76,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("train")
-def check_status(request: HttpRequest, pk: int) -> HttpResponse:
+def check_status(request: PageRequest, pk: int) -> HttpResponse:
     """Asks the endpoint now instead of waiting for the sweep."""
     version = load(pk)
     try:
@@ -91,7 +92,7 @@ def check_status(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def mark_good(request: HttpRequest, pk: int) -> HttpResponse:
+def mark_good(request: PageRequest, pk: int) -> HttpResponse:
     """Makes it the actor's good version."""
     version = load(pk)
     reason = request.POST.get("reason", "").replace("\x00", "").strip()[:2000]
@@ -107,7 +108,7 @@ def mark_good(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def unmark_good(request: HttpRequest, pk: int) -> HttpResponse:
+def unmark_good(request: PageRequest, pk: int) -> HttpResponse:
     """Takes the mark away."""
     version = load(pk)
     if version.unmark_good(by=request.user):
@@ -117,7 +118,7 @@ def unmark_good(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @requires("train")
-def retry(request: HttpRequest, pk: int) -> HttpResponse:
+def retry(request: PageRequest, pk: int) -> HttpResponse:
     """The same parameters once more, as a new version."""
     version = load(pk)
     try:
@@ -131,7 +132,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @requires("view")
-def lora(request: HttpRequest, pk: int) -> HttpResponse:
+def lora(request: PageRequest, pk: int) -> HttpResponse:
     """The LoRA's file, by a link that is signed now."""
     version = load(pk)
     link = storage.download_link(version.lora_url) if version.lora_url else ""

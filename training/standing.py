@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.template.defaultfilters import date
 from django.utils import timezone
 
-from actors.models import Actor, TrainingImage
+from actors.models import IMAGES_FLOOR, Actor, TrainingImage
 from training.models import ACTIVE, Status, TrainingVersion
 
 #: In the order of the way from images to a good version.
@@ -53,7 +53,10 @@ def with_standing(actors: QuerySet[Actor, Any]) -> QuerySet[Actor, Any]:
             When(undecided, then=Value("choose")),
             When(Exists(good), then=Value("good")),
             When(included_count=0, then=Value("none")),
-            When(stored_count__lt=F("included_count"), then=Value("unfit")),
+            When(
+                Q(stored_count__lt=F("included_count")) | Q(included_count__lt=IMAGES_FLOOR),
+                then=Value("unfit"),
+            ),
             default=Value("fit"),
         )
     )
@@ -119,24 +122,20 @@ class Standing:
     @property
     def words(self) -> str:
         """The state in one line: ``64 %``, ``V2 and V3 to judge``, ``Good since 3 Nov``."""
-        match self.state:
-            case "training":
-                return f"{self.percent} %" if self.active and self.active.step else "In the queue"
-            case "choose":
-                names = [version.name for version in self.undecided[-2:]]
-                return f"{' and '.join(names)} to judge"
-            case "failed":
-                return f"Failed: {first_line(self.last.error)}" if self.last and self.last.error else "Failed"
-            case "unfit":
-                missing = self.actor.included_count - self.actor.stored_count
-                return f"Not fit: {missing} not stored"
-            case "fit":
-                return f"Fit · {self.actor.included_count} images"
-            case "good":
-                since = self.good.good_at if self.good else None
-                return f"Good since {date(timezone.localtime(since), 'j M')}" if since else "Good"
-            case _:
-                return STATES[self.state]
+        images, stored = self.actor.included_count, self.actor.stored_count
+        words = {
+            "choose": f"{' and '.join(version.name for version in self.undecided[-2:])} to judge",
+            "fit": f"Fit · {images} images",
+            "unfit": f"Not fit: {images} of {IMAGES_FLOOR} images",
+            "training": f"{self.percent} %" if self.active and self.active.step else "In the queue",
+        }
+        if self.state == "unfit" and stored < images:
+            return f"Not fit: {images - stored} not stored"
+        if self.state == "failed" and self.last and self.last.error:
+            return f"Failed: {first_line(self.last.error)}"
+        if self.state == "good" and self.good and self.good.good_at:
+            return f"Good since {date(timezone.localtime(self.good.good_at), 'j M')}"
+        return words.get(self.state, STATES[self.state])
 
 
 def first_line(text: str, limit: int = 44) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
+from actors.requests import PageRequest
 from training import job_body, launch
 from training.estimates import Estimate, cost
 from training.forms import ParameterForm, written
@@ -46,12 +47,13 @@ def form_for(actor: Any, data: Mapping[str, str], versions: list[TrainingVersion
 
 
 def train_page(
-    request: HttpRequest, person: Standing, form: ParameterForm, status: int = 200
+    request: PageRequest, person: Standing, form: ParameterForm, status: int = 200
 ) -> HttpResponse:
     """The train page, whole or as the parts that a changed value touches."""
     actor = person.actor
     images = Actor.objects.prefetch_related(prefetch_images()).select_related("dataset").get(pk=actor.pk)
     checks = launch.checks(images)
+    blocking = [check for check in checks if check.level == "error"]
     length = form.estimate()
     context = {
         "section": "library",
@@ -62,7 +64,9 @@ def train_page(
         "estimate": length,
         "price": price(length),
         "checks": checks,
-        "blocked": any(check.level == "error" for check in checks),
+        "blocked": bool(blocking),
+        "may_override": can(request.user, "curate") and all(check.can_override for check in blocking),
+        "override_reason": (request.POST or request.GET).get("override_reason", ""),
         "images": images.dataset.images.all() if hasattr(images, "dataset") else [],
         "endpoint": "this site's own endpoint" if settings.LOCAL_ENDPOINT else "RunPod Serverless",
         "next_number": actor.versions_made + 1,
@@ -85,7 +89,7 @@ def price(length: Estimate | None) -> Decimal | None:
 
 @require_safe
 @requires("view")
-def train(request: HttpRequest, actor_id: int) -> HttpResponse:
+def train(request: PageRequest, actor_id: int) -> HttpResponse:
     """Parameters, estimate, checks, start."""
     person = standing_or_404(actor_id)
     form = form_for(person.actor, request.GET, person.versions)
@@ -101,7 +105,7 @@ def after(form: ParameterForm, then: str) -> ParameterForm:
 
 @require_POST
 @requires("train")
-def start(request: HttpRequest, actor_id: int) -> HttpResponse:
+def start(request: PageRequest, actor_id: int) -> HttpResponse:
     """Starts a training; the form's other buttons, without a script, only come back with their values."""
     person = standing_or_404(actor_id)
     form = form_for(person.actor, request.POST, person.versions)
@@ -109,7 +113,12 @@ def start(request: HttpRequest, actor_id: int) -> HttpResponse:
         return redirect(reverse("actor", args=[actor_id]) + after(form, then).query())
     actor = get_object_or_404(Actor, pk=actor_id)
     try:
-        version = launch.launch(actor, form.values, by=request.user)
+        version = launch.launch(
+            actor,
+            form.values,
+            by=request.user,
+            override_reason=request.POST.get("override_reason", "")[:2000],
+        )
     except ParameterErrors as errors:
         form.errors = errors.errors
         messages.error(request, f"Nothing was started. {errors}")
@@ -125,7 +134,7 @@ def start(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_safe
 @requires("view")
-def payload(request: HttpRequest, actor_id: int) -> HttpResponse:
+def payload(request: PageRequest, actor_id: int) -> HttpResponse:
     """What would be sent to the endpoint for these values, to look at. The links in it are left unsigned."""
     person = standing_or_404(actor_id)
     form = form_for(person.actor, request.GET, person.versions)
@@ -141,7 +150,7 @@ def payload(request: HttpRequest, actor_id: int) -> HttpResponse:
         request_id=f"{actor.pk}_preview",
         images=[{"url": image.url, "caption": image.caption} for image in images],
         image_count=len(images),
-        created_by=request.user if request.user.is_authenticated else None,
+        created_by=request.user,
         **parameters.to_dict(),
     )
     return JsonResponse(hide_signatures(job_body.build(version)), json_dumps_params={"indent": 2})
@@ -160,7 +169,7 @@ def hide_signatures(value: Any) -> Any:
 
 @require_safe
 @requires("view")
-def versions(request: HttpRequest, actor_id: int) -> HttpResponse:
+def versions(request: PageRequest, actor_id: int) -> HttpResponse:
     """All versions of an actor with what differs from the one before."""
     person = standing_or_404(actor_id)
     samples = samples_of(person.versions)
@@ -201,7 +210,7 @@ def differences(version: TrainingVersion, older: TrainingVersion | None) -> list
         return []
     before, now = older.parameters(), version.parameters()
     return [
-        (spec.label, *(written(spec, values.get(name, "–")) for values in (before, now)))
+        (spec.label, written(spec, before.get(name, "–")), written(spec, now.get(name, "–")))
         for name, spec in SPECS.items()
         if before.get(name) != now.get(name)
     ]
@@ -209,7 +218,7 @@ def differences(version: TrainingVersion, older: TrainingVersion | None) -> list
 
 @require_safe
 @requires("view")
-def history(request: HttpRequest, actor_id: int) -> HttpResponse:
+def history(request: PageRequest, actor_id: int) -> HttpResponse:
     """Everything that has happened to an actor's trainings, the newest first."""
     person = standing_or_404(actor_id)
     events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")

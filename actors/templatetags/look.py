@@ -48,6 +48,12 @@ def state_icon(state: str) -> str:
 
 
 @register.filter
+def without_trigger(caption: str, trigger: str) -> str:
+    """A caption without the words that every caption of this actor has."""
+    return caption.replace(trigger, "").removeprefix("portrait of").strip(" ,") or caption
+
+
+@register.filter
 def clock(moment: datetime | str | None) -> str:
     """``14:02:11`` in the viewer's time zone; also for ISO 8601 text."""
     when = _moment(moment)
