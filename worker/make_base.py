@@ -74,7 +74,7 @@ def fit_codec(pixels: Tensor) -> PatchCodec:
     _, spread, basis = torch.linalg.svd((patches - mean)[:100_000], full_matrices=False)
     std = spread[:16] / math.sqrt(100_000)
     scale = 1.3 * (std / std[0]) ** 0.4 / std
-    codec = PatchCodec(latent_channels=16)
+    codec: PatchCodec = PatchCodec(latent_channels=16)
     to_latent = basis[:16] * scale[:, None]
     codec.encoder.weight.data = to_latent.reshape(16, 3, 4, 4)
     codec.decoder.weight.data = (basis[:16] / scale[:, None]).reshape(16, 3, 4, 4)
@@ -82,7 +82,8 @@ def fit_codec(pixels: Tensor) -> PatchCodec:
     flat = mean.reshape(3, 16).mean(1)
     codec.encoder.bias.data = -(to_latent @ flat.repeat_interleave(16))
     codec.decoder.bias.data = flat
-    return codec.requires_grad_(False)
+    codec.requires_grad_(False)
+    return codec
 
 
 def make_tokenizer(captions: list[str]) -> PreTrainedTokenizerFast:
@@ -93,7 +94,12 @@ def make_tokenizer(captions: list[str]) -> PreTrainedTokenizerFast:
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys([*pieces, *words]))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase(), normalizers.Replace(",", " ")]
+        [
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            normalizers.Replace(",", " "),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -139,7 +145,7 @@ def make_parts(tokenizer: PreTrainedTokenizerFast) -> nn.ModuleDict:
             feed_forward_proj="gated-gelu",
         )
     )
-    transformer = FluxTransformer2DModel(
+    transformer: Any = FluxTransformer2DModel(
         patch_size=1,
         in_channels=64,
         num_layers=2,
@@ -186,11 +192,15 @@ def learning_rate(elapsed: float) -> float:
 
 
 def save_base(
-    output: Path, parts: nn.ModuleDict, codec: PatchCodec, tokenizer: PreTrainedTokenizerFast, card: dict[str, Any]
+    output: Path,
+    parts: nn.ModuleDict,
+    codec: PatchCodec,
+    tokenizer: PreTrainedTokenizerFast,
+    card: dict[str, Any],
 ) -> None:
     """Writes a diffusers pipeline directory in half precision, and draws from it once."""
     halves = copy.deepcopy(parts).to("cpu", torch.float16)
-    pipeline = FluxPipeline(
+    pipeline: Any = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0),
         vae=copy.deepcopy(codec),
         text_encoder=halves["clip"],
@@ -291,7 +301,12 @@ def train(options: argparse.Namespace) -> None:
                 "resolution": SIZE,
                 "max_tokens": MAX_TOKENS,
                 "sampling": {"steps": 24, "guidance_scale": 1.0, "true_cfg_scale": 2.0},
-                "made": {"steps": step, "images_seen": step * options.batch, "loss": round(running, 4), "seed": options.seed},
+                "made": {
+                    "steps": step,
+                    "images_seen": step * options.batch,
+                    "loss": round(running, 4),
+                    "seed": options.seed,
+                },
             }
             save_base(options.output, average, codec, tokenizer, card)
             draw_sheet(options.output, options.output / "portraits.png")

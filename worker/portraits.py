@@ -288,9 +288,7 @@ def _face(brush: _Brush) -> None:
     for side in (-1, 1):
         _eye(brush, side)
     nose = _shade(brush.skin, 0.78)
-    brush.line(
-        [(turn * 1.3, -0.01), (turn * 1.9 + 0.018, 0.075), (turn * 1.5 - 0.012, 0.085)], 0.014, nose
-    )
+    brush.line([(turn * 1.3, -0.01), (turn * 1.9 + 0.018, 0.075), (turn * 1.5 - 0.012, 0.085)], 0.014, nose)
     _mouth(brush)
     if "scar" in portrait.marks:
         scar = (176, 24, 32)
@@ -302,9 +300,7 @@ def _face(brush: _Brush) -> None:
 def _wrinkles(brush: _Brush) -> None:
     colour, turn = _shade(brush.skin, 0.84), brush.turn
     for side in (-1, 1):
-        brush.line(
-            [(side * 0.06 + turn, 0.085), (side * 0.095 + turn, 0.15)], 0.011, colour
-        )
+        brush.line([(side * 0.06 + turn, 0.085), (side * 0.095 + turn, 0.15)], 0.011, colour)
     if brush.portrait.age == "old":
         for y in (-0.16, -0.125):
             brush.line([(-0.08 + turn, y), (0.08 + turn, y)], 0.010, colour)
@@ -318,7 +314,9 @@ def _beard(brush: _Brush) -> None:
     if full:
         colour = brush.hair_colour
     else:
-        red, green, blue = (int(0.72 * s + 0.28 * h) for s, h in zip(brush.skin, brush.hair_colour, strict=True))
+        red, green, blue = (
+            int(0.72 * s + 0.28 * h) for s, h in zip(brush.skin, brush.hair_colour, strict=True)
+        )
         colour = _shade((red, green, blue), 0.92)
     drop = 0.272 if full else 0.238
     brush.polygon(
@@ -354,7 +352,11 @@ def _eye(brush: _Brush, side: int) -> None:
     inner, outer = (-0.072, -0.092) if portrait.expression != "serious" else (-0.062, -0.094)
     if portrait.expression == "laughing":
         inner, outer = -0.09, -0.1
-    points = [(x - side * 0.045, inner), (x + side * 0.008, min(inner, outer) - 0.006), (x + side * 0.048, outer + 0.01)]
+    points = [
+        (x - side * 0.045, inner),
+        (x + side * 0.008, min(inner, outer) - 0.006),
+        (x + side * 0.048, outer + 0.01),
+    ]
     brush.line(points, 0.02 if portrait.sex == "man" else 0.014, brow)
 
 
@@ -368,7 +370,12 @@ def _mouth(brush: _Brush) -> None:
         case "laughing":
             brush.polygon(_arc(x, y - 0.018, 0.075, 0.07, 0, 180), (120, 24, 30))
             brush.polygon(
-                [(x - 0.068, y - 0.018), (x + 0.068, y - 0.018), (x + 0.055, y + 0.008), (x - 0.055, y + 0.008)],
+                [
+                    (x - 0.068, y - 0.018),
+                    (x + 0.068, y - 0.018),
+                    (x + 0.055, y + 0.008),
+                    (x - 0.055, y + 0.008),
+                ],
                 (250, 250, 250),
             )
             brush.line([(x - 0.075, y - 0.018), (x + 0.075, y - 0.018)], 0.013, lips)
@@ -469,7 +476,13 @@ def _accessories(brush: _Brush) -> None:
             if portrait.glasses == "round":
                 outline = _arc(x, -0.022, 0.062, 0.058, 0, 360)
             else:
-                outline = [(x - 0.066, -0.07), (x + 0.066, -0.07), (x + 0.06, 0.03), (x - 0.06, 0.03), (x - 0.066, -0.07)]
+                outline = [
+                    (x - 0.066, -0.07),
+                    (x + 0.066, -0.07),
+                    (x + 0.06, 0.03),
+                    (x - 0.06, 0.03),
+                    (x - 0.066, -0.07),
+                ]
             brush.line(outline, 0.017, frame)
         brush.line([(turn - 0.02, -0.03), (turn + 0.02, -0.03)], 0.015, frame)
         for side in (-1, 1):
