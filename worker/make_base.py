@@ -76,12 +76,16 @@ def fit_codec(pixels: Tensor) -> PatchCodec:
     scale = 1.3 * (std / std[0]) ** 0.4 / std
     codec: PatchCodec = PatchCodec(latent_channels=16)
     to_latent = basis[:16] * scale[:, None]
-    codec.encoder.weight.data = to_latent.reshape(16, 3, 4, 4)
-    codec.decoder.weight.data = (basis[:16] / scale[:, None]).reshape(16, 3, 4, 4)
     # A transposed convolution has one bias per colour, so the mean patch is taken as flat.
     flat = mean.reshape(3, 16).mean(1)
-    codec.encoder.bias.data = -(to_latent @ flat.repeat_interleave(16))
-    codec.decoder.bias.data = flat
+    codec.load_state_dict(
+        {
+            "encoder.weight": to_latent.reshape(16, 3, 4, 4),
+            "encoder.bias": -(to_latent @ flat.repeat_interleave(16)),
+            "decoder.weight": (basis[:16] / scale[:, None]).reshape(16, 3, 4, 4),
+            "decoder.bias": flat,
+        }
+    )
     codec.requires_grad_(False)
     return codec
 
