@@ -10,6 +10,8 @@ from pathlib import Path
 _room = Path(tempfile.mkdtemp(prefix="actortrain-tests-"))
 atexit.register(shutil.rmtree, _room, ignore_errors=True)
 
+# WhiteNoise looks for the folder when an application starts.
+(_room / "static").mkdir()
 _example = (Path(__file__).resolve().parent.parent / ".env.example").read_text()
 for _name in re.findall(r"^#([A-Z][A-Z0-9_]+)=", _example, re.MULTILINE):
     os.environ.pop(_name, None)
