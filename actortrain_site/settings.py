@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,6 +68,9 @@ def read_environment() -> dict[str, Any]:
         "TASK_WORKERS": env.int("TASK_WORKERS", 3),
         "BASE_MODEL": env.str("BASE_MODEL", ""),
         "GPU_PRICE_PER_SECOND": env.float("GPU_PRICE_PER_SECOND", 0.0),
+        "DECIDE_AFTER": timedelta(seconds=env.int("DECIDE_AFTER_SECONDS", 600)),
+        "LONG_WAIT": timedelta(minutes=env.int("LONG_WAIT_MINUTES", 30)),
+        "NOTIFY_EMAILS": env.list("NOTIFY_EMAILS", []),
         "LOG_LEVEL": env.str("LOG_LEVEL", "INFO").upper(),
         "ACTORS_JSON_PUBLIC": env.bool("ACTORS_JSON_PUBLIC", False),
         "CORS_ALLOWED_ORIGINS": env.list("CORS_ALLOWED_ORIGINS", []),
@@ -266,6 +270,12 @@ LOCAL_ENDPOINT: bool = _values["LOCAL_ENDPOINT"]
 #: Which base model trainings use: ``embedded`` for the local endpoint, ``flux`` for RunPod.
 BASE_MODEL: str = _values["BASE_MODEL"] or ("embedded" if LOCAL_ENDPOINT else "flux")
 GPU_PRICE_PER_SECOND: float = _values["GPU_PRICE_PER_SECOND"]
+#: So long after a submission whose answer is lost, a person may decide what became of it.
+DECIDE_AFTER: timedelta = _values["DECIDE_AFTER"]
+#: A training that waits longer than this for a worker is told to people.
+LONG_WAIT: timedelta = _values["LONG_WAIT"]
+#: Who gets letters about failed and waiting trainings, besides those who started them.
+NOTIFY_EMAILS: list[str] = _values["NOTIFY_EMAILS"]
 if BASE_MODEL not in ("embedded", "flux"):
     raise ImproperlyConfigured(f"BASE_MODEL must be embedded or flux, not {BASE_MODEL!r}.")
 

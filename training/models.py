@@ -8,14 +8,16 @@ changed. So two processes can do the same thing at once and exactly one of them 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core import signing
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
+from django.db.models.signals import pre_delete
+from django.dispatch import receiver
 from django.urls import reverse
 from django.utils import timezone
 from django_q.tasks import async_task
@@ -23,10 +25,12 @@ from django_q.tasks import async_task
 from actors import storage
 from actors.history import Tracked, TrackedQuerySet, changing
 from actors.models import Actor
-from training import outbox, payload
+from training import notices, outbox, payload
+from training.endpoints import EndpointState
 from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
+from training.stops import JobToStop
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -48,6 +52,8 @@ class Status(models.TextChoices):
 
 
 __all__ = [
+    "EndpointState",
+    "JobToStop",
     "LaunchKey",
     "Lease",
     "ParameterDraft",
@@ -111,9 +117,9 @@ class TrainingVersionQuerySet(TrackedQuerySet["TrainingVersion"]):
 
     def due(self, now: datetime) -> TrainingVersionQuerySet:
         """Versions with a job whose next look is due, the longest waiting first."""
-        return self.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now), status__in=RUNNING).order_by(
-            "next_poll_at"
-        )
+        rows = self.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now), status__in=RUNNING)
+        # PostgreSQL puts NULL last, and SQLite first.
+        return rows.order_by(F("next_poll_at").asc(nulls_first=True), "pk")
 
     def import_validated(self, actor: Actor, value: dict[str, Any]) -> TrainingVersion:
         """The registry calls this: ``actors`` does not import ``training``."""
@@ -164,6 +170,13 @@ class TrainingVersion(TrainingParameters):
     next_poll_at = models.DateTimeField(null=True, blank=True, editable=False)
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     poll_failures = models.PositiveIntegerField(default=0, editable=False)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="The endpoint drops the job after this."
+    )
+    presumed = models.BooleanField(
+        default=False, editable=False, help_text="Ended without word from the endpoint: a LoRA still counts."
+    )
+    warned_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     stage = models.CharField(max_length=40, blank=True)
     step = models.PositiveIntegerField(default=0)
@@ -271,6 +284,21 @@ class TrainingVersion(TrainingParameters):
         return self.execution_ms / 1000 if self.execution_ms else None
 
     @property
+    def is_unanswered(self) -> bool:
+        """Sent, and the answer is lost: whether the endpoint has a job for it is not known."""
+        return self.status == Status.SUBMITTING and not self.job_id
+
+    @property
+    def decide_at(self) -> datetime | None:
+        """From when a person may say what became of a submission without an answer."""
+        return self.submitted_at + settings.DECIDE_AFTER if self.is_unanswered and self.submitted_at else None
+
+    @property
+    def can_be_resolved(self) -> bool:
+        """Whether a person may say now that it never arrived, or give it up."""
+        return self.decide_at is not None and self.decide_at <= timezone.now()
+
+    @property
     def progress_fraction(self) -> float:
         """Share of the steps done, 0 to 1."""
         if self.status == Status.COMPLETED:
@@ -298,18 +326,20 @@ class TrainingVersion(TrainingParameters):
         *,
         level: str = "info",
         by: User | None = None,
+        only: Q | None = None,
         **changes: Any,
     ) -> bool:
         """The only writer of ``status``. True when this call is the one that moved it."""
         with transaction.atomic(), changing(by, message):
-            moved = TrainingVersion.objects.filter(pk=self.pk, status__in=allowed).update(
-                status=to, updated_at=timezone.now(), **changes
-            )
+            rows = TrainingVersion.objects.filter(only or Q(), pk=self.pk, status__in=allowed)
+            moved = rows.update(status=to, updated_at=timezone.now(), **changes)
             if moved:
                 self.events.create(kind=to, level=level, message=message, by=by)
                 self.refresh_from_db()
                 if event := ANNOUNCED.get(to):
                     outbox.announce(event, self)
+                if to == Status.FAILED:
+                    notices.tell(self, "failed")
         self.refresh_from_db()
         return bool(moved)
 
@@ -317,20 +347,29 @@ class TrainingVersion(TrainingParameters):
         """Writes a line into the timeline without changing the state."""
         self.events.create(kind="note", level=level, message=message, by=by)
 
-    def claim(self) -> bool:
-        """Takes the right to submit it: exactly one caller gets True, once."""
+    def claim(self, ttl: timedelta | None = None) -> bool:
+        """Takes the right to submit it: exactly one caller gets True, once. ``ttl`` is the job's."""
+        now = timezone.now()
         return self._move(
-            Status.SUBMITTING, (Status.PENDING,), "Sending to the endpoint", submitted_at=timezone.now()
+            Status.SUBMITTING,
+            (Status.PENDING,),
+            "Sending to the endpoint",
+            submitted_at=now,
+            expires_at=now + ttl if ttl else None,
+            next_poll_at=None,
         )
 
     def mark_submitted(self, job_id: str) -> bool:
         """The endpoint accepted it under this id."""
         return self._move(
             Status.QUEUED,
-            (Status.SUBMITTING,),
+            (Status.PENDING, Status.SUBMITTING),
             f"In the endpoint's queue, job {job_id}",
+            only=Q(job_id=None),
             job_id=job_id,
+            submitted_at=Coalesce("submitted_at", Now()),
             next_poll_at=None,
+            poll_failures=0,
         )
 
     def mark_not_sent(self, reason: str, again_at: datetime) -> bool:
@@ -342,7 +381,63 @@ class TrainingVersion(TrainingParameters):
             level="warning",
             submitted_at=None,
             next_poll_at=again_at,
+            poll_failures=F("poll_failures") + 1,
         )
+
+    def resubmit(self, by: User | None = None) -> bool:
+        """A person knows that it never reached the endpoint: it is sent once more.
+
+        Raises ``NotLost`` while an answer may still come, or when something of its job has arrived.
+        The request id stays, so that a job which was there after all makes the same files.
+        """
+        from training import recovery
+
+        self.refresh_from_db()
+        if not self.can_be_resolved:
+            raise NotLost(self._why_not_resolved())
+        if trace := recovery.trace(self):
+            raise NotLost(f"The endpoint did get it: {trace} Sending it again would pay twice.")
+        sent = self._move(
+            Status.PENDING,
+            (Status.SUBMITTING,),
+            "Never reached the endpoint, says a person: sent again",
+            by=by,
+            only=Q(job_id=None),
+            submitted_at=None,
+            next_poll_at=None,
+            poll_failures=0,
+            warned_at=None,
+        )
+        if sent:
+            # Found again by the sweep if this task is lost.
+            transaction.on_commit(lambda: async_task("training.tasks.submit", self.pk))
+        return sent
+
+    def give_up(self, by: User | None = None) -> bool:
+        """A person waits no longer for a lost answer. A LoRA that comes all the same still counts.
+
+        Raises ``NotLost`` like ``resubmit``.
+        """
+        self.refresh_from_db()
+        if not self.can_be_resolved:
+            raise NotLost(self._why_not_resolved())
+        reason = "Given up: the endpoint never said whether it took the job."
+        return self._move(
+            Status.FAILED,
+            (Status.SUBMITTING,),
+            reason,
+            level="error",
+            by=by,
+            only=Q(job_id=None),
+            error=reason,
+            presumed=True,
+            finished_at=timezone.now(),
+        )
+
+    def _why_not_resolved(self) -> str:
+        if self.decide_at is None:
+            return f"There is nothing to decide: {self.name} is {self.status}."
+        return f"The endpoint may still answer: wait until {self.decide_at:%H:%M:%S} UTC, then decide."
 
     def mark_training(self, **changes: Any) -> bool:
         """A worker has taken the job."""
@@ -359,19 +454,26 @@ class TrainingVersion(TrainingParameters):
 
     def cancel(self, by: User | None = None) -> bool:
         """Ends it for a person, and stops its job."""
-        cancelled = self._move(
-            Status.CANCELLED, ACTIVE, "Cancelled", level="warning", by=by, finished_at=timezone.now()
-        )
-        if cancelled and self.job_id:
-            transaction.on_commit(lambda: async_task("training.tasks.cancel_job", self.pk))
+        with transaction.atomic():
+            cancelled = self._move(
+                Status.CANCELLED, ACTIVE, "Cancelled", level="warning", by=by, finished_at=timezone.now()
+            )
+            if cancelled and self.job_id:
+                JobToStop.order(self)
         return cancelled
 
-    def complete(self, lora_url: str, **changes: Any) -> bool:
-        """Ends it with a LoRA."""
+    def lose(self, reason: str) -> bool:
+        """Nobody knows its job any more. It may be wrong: a LoRA that comes all the same still counts."""
+        return self.fail(reason, presumed=True)
+
+    def complete(self, lora_url: str, message: str = "Completed", **changes: Any) -> bool:
+        """Ends it with a LoRA, also when it was only presumed lost."""
         return self._move(
             Status.COMPLETED,
-            (Status.SUBMITTING, *RUNNING),
-            "Completed",
+            (*ACTIVE, Status.FAILED),
+            message,
+            only=Q(status__in=ACTIVE) | Q(presumed=True),
+            presumed=False,
             lora_url=lora_url,
             stage="done",
             step=self.max_train_steps or self.step,
@@ -438,6 +540,10 @@ class TrainingVersion(TrainingParameters):
         return bool(changed)
 
 
+class NotLost(Exception):
+    """There is nothing for a person to resolve (yet)."""
+
+
 class NotCompleted(Exception):
     """Only a completed version can be good."""
 
@@ -501,3 +607,9 @@ class ParameterDraft(TrainingParameters):
 
     def __str__(self) -> str:
         return f"Draft of {self.user} for {self.actor}"
+
+
+@receiver(pre_delete, sender=TrainingVersion)
+def cancel_first(instance: TrainingVersion, **_: object) -> None:
+    """A deleted training leaves no job behind that costs money and reports to nobody."""
+    instance.cancel()

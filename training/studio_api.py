@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from training import tasks
 from training.api import get_actor
 from training.base_models import PRESETS, auto_adjust
+from training.endpoints import connect
 from training.launch import estimate, studio_base
 from training.parameters import Parameters, validate
 from training.serializers import (
@@ -118,7 +118,7 @@ class EndpointHealthView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Jobs and workers by RunPod's own words."""
-        with tasks.endpoint() as runpod:
+        with connect() as runpod:
             health = runpod.health()
         return Response(
             {

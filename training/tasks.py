@@ -1,4 +1,4 @@
-"""What django-q2 runs: submit, cancel, refresh, and the sweep that looks after every training.
+"""What django-q2 runs: submit, stop a job, and the sweep that looks after every training.
 
 Tasks may be delivered twice or die half-way. Each one therefore only takes a step that the
 version's state allows, and leaves the rest to the next sweep.
@@ -6,205 +6,151 @@ version's state allows, and leaves the rest to the next sweep.
 
 from __future__ import annotations
 
-import logging
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from django.conf import settings
-from django.db.models import Q
 from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from actors import storage
-from training import job_body
+from training import job_body, recovery
+from training.endpoints import EndpointState, connect
 from training.leases import Lease
 from training.models import RUNNING, Status, TrainingVersion
 from training.runpod import (
-    JobReport,
     NotFound,
     RateLimited,
     Rejected,
-    RunPod,
-    RunPodConfig,
     RunPodError,
     SubmissionNotSent,
     SubmissionUnknown,
     Unauthorized,
+    same_job,
 )
-
-log = logging.getLogger(__name__)
+from training.stops import JobToStop
+from training.sweeping import ROUND_SECONDS, Sweep, work_left
 
 SWEEP = "training.tasks.sweep"
-#: Seconds between two rounds, and how long one sweep goes on before it hands over to the next.
-ROUND_SECONDS = 3
-SWEEP_SECONDS = 120
+#: How long one sweep goes on before it hands over to the next: a deployment waits no longer.
+SWEEP_SECONDS = 40
+#: Longer than a round ever takes; a sweep that died is replaced after this.
+LEASE_SECONDS = 40
 #: A submission that surely did not arrive is repeated this often, ever later.
 SUBMIT_ATTEMPTS = 6
-#: A job that is nowhere to be found for this long is lost.
-LOST_AFTER = timedelta(minutes=10)
-#: RunPod allows 200 status calls a second and endpoint; half of it is for the people.
-STATUS_PER_SECOND = 100
-LONGEST_BACKOFF = 60
-
-
-def endpoint() -> RunPod:
-    """The configured endpoint; use it as a context manager."""
-    return RunPod(
-        RunPodConfig(settings.RUNPOD_BASE_URL, settings.RUNPOD_ENDPOINT_ID, settings.RUNPOD_API_KEY)
-    )
+#: An endpoint that asks for fewer requests is asked again for so long.
+PATIENCE = timedelta(hours=1)
 
 
 def submit(pk: int) -> None:
     """Sends a pending version to the endpoint, once: whoever claims it first sends it."""
-    version = TrainingVersion.objects.filter(pk=pk).first()
-    if version is None or not version.claim():
+    version = (
+        TrainingVersion.objects.select_related("created_by").filter(pk=pk, status=Status.PENDING).first()
+    )
+    if version is None:
         return
     try:
+        # Before the claim: between the claim and the POST nothing may take time or go wrong.
         body = job_body.build(version)
     except OSError as error:
-        version.fail(f"The job could not be put together: {error}")
+        put_off(version, f"The job could not be put together: {error}")
         return
+    if version.claim(timedelta(milliseconds=body["policy"]["ttl"])):
+        send(version, body)
+
+
+def send(version: TrainingVersion, body: dict[str, object]) -> None:
+    """The one POST that costs money, and what its answer means."""
     try:
-        with endpoint() as runpod:
+        with connect(version.endpoint_id) as runpod:
             report = runpod.run(body)
     except SubmissionUnknown as error:
         version.note(f"{error} It is not sent again by itself.", level="warning")
     except (SubmissionNotSent, RateLimited) as error:
-        put_off(version, str(error))
+        put_off(version, str(error), error)
     except (Rejected, Unauthorized, NotFound) as error:
         version.fail(str(error), allowed=(Status.SUBMITTING,))
     else:
-        version.apply_report(report)
-        async_task(SWEEP)
+        try:
+            version.apply_report(report)
+        except TrainingVersion.DoesNotExist:
+            return  # deleted meanwhile: its job is being stopped
+        if version.job_id and not same_job(version.job_id, report.id):
+            JobToStop.order(version, report.id)
+    async_task(SWEEP)
 
 
-def put_off(version: TrainingVersion, reason: str) -> None:
-    """The endpoint did not take it: try again later, or give up and say why."""
-    attempts = version.events.filter(kind=Status.PENDING, level="warning").count() + 1
-    if attempts >= SUBMIT_ATTEMPTS:
-        version.fail(f"{reason} Tried {attempts} times. Start it again once the endpoint answers.")
-    else:
-        version.mark_not_sent(reason, timezone.now() + timedelta(seconds=2**attempts * 2))
+def put_off(version: TrainingVersion, reason: str, error: RunPodError | None = None) -> None:
+    """It was not sent: try again later, or give up and say why."""
+    attempts = version.poll_failures + 1
+    now = timezone.now()
+    if isinstance(error, RateLimited):
+        # The endpoint is well, only busy: a crowd of launches waits for its turn.
+        if now - version.created_at < PATIENCE:
+            version.mark_not_sent(
+                reason, now + timedelta(seconds=max(error.retry_after, min(60, 2**attempts)))
+            )
+            return
+    elif attempts < SUBMIT_ATTEMPTS:
+        version.mark_not_sent(reason, now + timedelta(seconds=2**attempts * 2))
+        return
+    unsent = (Status.PENDING, Status.SUBMITTING)
+    version.fail(
+        f"{reason} Tried {attempts} times. Start it again once the endpoint answers.", allowed=unsent
+    )
 
 
-def cancel_job(pk: int) -> None:
-    """Stops the job of a cancelled version; a job that is gone already is as good as stopped."""
-    version = TrainingVersion.objects.filter(pk=pk).first()
-    if version is None or version.is_active or not version.job_id:
+def stop_job(job_id: str) -> None:
+    """Stops a job that nobody waits for; one that is gone already is as good as stopped."""
+    order = JobToStop.objects.filter(pk=job_id).first()
+    if order is None:
         return
     try:
-        with endpoint() as runpod:
-            runpod.cancel(version.job_id)
+        with connect(order.endpoint_id) as runpod:
+            runpod.cancel(order.job_id)
     except (NotFound, Rejected):
-        return
+        pass
     except RunPodError as error:
-        version.note(f"The job could not be stopped: {error}", level="error")
+        if not order.is_over:
+            version = TrainingVersion.objects.filter(pk=order.version_pk).first()
+            if version and not order.failures:
+                version.note(f"The job is not stopped yet: {error} It is tried again.", level="warning")
+            order.put_off()
+            return
+    order.delete()
 
 
 def refresh(pk: int) -> bool:
     """Looks at one version now ("Check status"). Raises ``RunPodError`` when the endpoint can't say."""
     version = TrainingVersion.objects.get(pk=pk)
+    if version.is_unanswered or version.presumed:
+        return recovery.recover(version)
     if version.status not in RUNNING or not version.job_id:
         return False
-    with endpoint() as runpod:
+    with connect(version.endpoint_id, hasty=True) as runpod:
         try:
             return version.apply_report(runpod.status(version.job_id))
         except NotFound:
-            return settle_missing(version)
-
-
-def settle_missing(version: TrainingVersion) -> bool:
-    """The endpoint does not know the job (any more): the object store knows whether it finished."""
-    if recover(version):
-        return True
-    since = version.missing_since
-    if since is None:
-        TrainingVersion.objects.filter(pk=version.pk).update(missing_since=timezone.now())
-    elif timezone.now() - since > LOST_AFTER:
-        return version.fail(
-            "Lost: the endpoint no longer knows this job, and no LoRA has arrived. Start it again."
-        )
-    return False
-
-
-def recover(version: TrainingVersion) -> bool:
-    """Completes a version whose LoRA lies at its key although nobody reported it."""
-    url = storage.own(version.lora_key)
-    try:
-        size = storage.size(url.s3)
-    except OSError as error:
-        log.warning("recover %s: %s", version.pk, error)
-        return False
-    if not size:
-        return False
-    version.note("Found the finished LoRA in the object store")
-    name = f"{version.model_name}.safetensors"
-    return version.complete(storage.public_url(url), lora_name=name, lora_bytes=size)
+            return recovery.settle_missing(version, runpod)
 
 
 def sweep() -> None:
     """Looks after all trainings every few seconds, on one machine at a time, while there are any."""
-    lease = Lease.take("sweep", seconds=60)
+    lease = Lease.take("sweep", seconds=LEASE_SECONDS)
     if lease is None:
         return
     end = time.monotonic() + SWEEP_SECONDS
     try:
-        with endpoint() as runpod:
-            while lease.renew() and sweep_round(runpod) and time.monotonic() < end:
-                time.sleep(ROUND_SECONDS)
+        with Sweep() as rounds:
+            while lease.renew():
+                began = time.monotonic()
+                if not rounds.round() or began > end:
+                    rounds.see_endpoint(EndpointState.configured())
+                    break
+                time.sleep(max(0.2, ROUND_SECONDS - (time.monotonic() - began)))
     finally:
         lease.give_back()
-    if TrainingVersion.objects.active().exists():
+    if work_left():
         async_task(SWEEP)
-
-
-def sweep_round(runpod: RunPod) -> bool:
-    """One look at everything that is due. False when there is nothing left to look after."""
-    now = timezone.now()
-    resubmit_due(now)
-    by_job = {version.job_id: version for version in TrainingVersion.objects.due(now) if version.job_id}
-    for job_id, result in runpod.statuses(by_job, per_second=STATUS_PER_SECOND).items():
-        take_in(by_job[job_id], result)
-    for version in TrainingVersion.objects.filter(
-        status=Status.SUBMITTING, submitted_at__lt=now - timedelta(minutes=1)
-    ):
-        recover(version)
-    return TrainingVersion.objects.active().exists()
-
-
-def resubmit_due(now: datetime) -> None:
-    """Pending versions whose task was lost, or whose next attempt is due."""
-    due = TrainingVersion.objects.filter(status=Status.PENDING).filter(
-        Q(next_poll_at__lte=now) | Q(next_poll_at=None, created_at__lt=now - timedelta(seconds=20))
-    )
-    for pk in due.values_list("pk", flat=True):
-        # One task per look, even when the queue is slow.
-        if TrainingVersion.objects.filter(pk=pk, status=Status.PENDING).update(
-            next_poll_at=now + timedelta(minutes=1)
-        ):
-            async_task("training.tasks.submit", pk)
-
-
-def take_in(version: TrainingVersion, result: JobReport | RunPodError) -> None:
-    """One answer of the sweep: a report, or the reason why there is none."""
-    if isinstance(result, JobReport):
-        version.apply_report(result)
-        wait, failures = 0.0, 0
-    else:
-        failures = version.poll_failures + 1
-        wait = min(LONGEST_BACKOFF, ROUND_SECONDS * 2 ** min(failures, 6))
-        if isinstance(result, NotFound):
-            settle_missing(version)
-        elif failures == 1:
-            version.note(f"Can't look at the job: {result}", level="warning")
-    changes: dict[str, object] = {
-        "next_poll_at": timezone.now() + timedelta(seconds=wait),
-        "poll_failures": failures,
-    }
-    if isinstance(result, JobReport):
-        changes["missing_since"] = None
-    TrainingVersion.objects.filter(pk=version.pk, status__in=RUNNING).update(**changes)
 
 
 def ensure_schedule() -> None:

@@ -6,13 +6,20 @@ import logging
 
 from django.contrib.auth.decorators import login_not_required
 from django.core import signing
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from training import tasks
+from training.endpoints import connect
 from training.models import TrainingVersion
-from training.runpod import RunPodError, UnreadableReportError, parse_webhook, same_job
+from training.runpod import (
+    JobReport,
+    JobState,
+    RunPodError,
+    UnreadableReportError,
+    parse_webhook,
+    same_job,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +43,35 @@ def training_webhook(request: HttpRequest, token: str) -> JsonResponse:
         return JsonResponse({"error": "This training no longer exists."}, status=404)
     try:
         report = parse_webhook(request.read(MAX_BODY))
-    except UnreadableReportError as error:
+    except (UnreadableReportError, UnreadablePostError) as error:
         return JsonResponse({"error": str(error)}, status=400)
-    if version.job_id and not same_job(version.job_id, report.id):
+    if belongs_to_another(version, report):
         return JsonResponse({"error": "This address belongs to another job."}, status=409)
+    report = truth(version, report)
+    return JsonResponse({"success": True, "changed": version.apply_report(report)})
+
+
+def belongs_to_another(version: TrainingVersion, report: JobReport) -> bool:
+    """Whether the body is about a job of some other training.
+
+    A training that a person sent again may have two jobs. The first one's LoRA counts all the same.
+    """
+    if version.job_id and same_job(version.job_id, report.id):
+        return False
+    if TrainingVersion.objects.filter(job_id=report.id).exclude(pk=version.pk).exists():
+        return True
+    return bool(version.job_id) and not (report.state == JobState.COMPLETED and report.lora_url)
+
+
+def truth(version: TrainingVersion, report: JobReport) -> JobReport:
+    """What the endpoint says now; the body itself where it no longer answers.
+
+    The endpoint waits for our answer, and other people for this thread: it is asked once, briefly.
+    """
     try:
-        with tasks.endpoint() as runpod:
-            report = runpod.status(version.job_id or report.id)
+        with connect(version.endpoint_id, hasty=True) as runpod:
+            known = version.job_id if version.job_id and same_job(version.job_id, report.id) else report.id
+            return runpod.status(known)
     except RunPodError as error:
         log.info("webhook for %s: /status does not answer (%s), the body counts", version.pk, error)
-    return JsonResponse({"success": True, "changed": version.apply_report(report)})
+        return report

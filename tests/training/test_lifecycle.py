@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from actors import storage
 from actors.models import Actor
 from tests.factories import make_actor, make_version
 from tests.runpod_simulator import Simulator
+from tests.training.ready import kinds, post_webhook, recommended, start, sweep_until
 from training import job_body, launch, tasks
-from training.base_models import EMBEDDED, auto_adjust
-from training.job_report import JobReport, JobState, Progress
-from training.leases import Lease
+from training.job_report import JobReport, JobState
 from training.models import NotCompleted, Status, TrainingVersion
 from training.parameters import ParameterErrors
-from training.runpod import RunPod, Unavailable
+from training.progress import Progress
 
 pytestmark = pytest.mark.django_db
-
-
-def recommended(**changes: object) -> dict[str, object]:
-    return {**auto_adjust(15, EMBEDDED)[0].to_dict(), "class_tokens": "someone", **changes}
-
-
-def start(actor: Actor | None = None, **changes: object) -> TrainingVersion:
-    """Launched and submitted, as the task queue does it on commit."""
-    version = launch.launch(actor or make_actor(), recommended(**changes))
-    tasks.submit(version.pk)
-    version.refresh_from_db()
-    return version
-
-
-def until(done: Callable[[], bool], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-
-
-def sweep_until(version: TrainingVersion, *states: str) -> None:
-    def reached() -> bool:
-        TrainingVersion.objects.update(next_poll_at=None)
-        with tasks.endpoint() as runpod:
-            tasks.sweep_round(runpod)
-        version.refresh_from_db()
-        return version.status in states
-
-    until(reached)
-
-
-def kinds(version: TrainingVersion) -> list[str]:
-    return [event.kind for event in version.events.all()]
 
 
 # Launch
@@ -180,54 +140,11 @@ def test_a_lost_answer_is_never_sent_again_and_the_webhook_resolves_it(
     assert simulator.accepted == 1
 
 
-def test_a_pending_version_whose_task_was_lost_is_found_again() -> None:
-    from django_q.models import OrmQ
-
-    version = launch.launch(make_actor(), recommended())
-    TrainingVersion.objects.update(created_at=version.created_at.replace(year=2020))
-    OrmQ.objects.all().delete()
-    tasks.resubmit_due(version.created_at)
-    tasks.resubmit_due(version.created_at)
-    assert OrmQ.objects.count() == 1
-
-
-def test_a_result_that_the_endpoint_has_forgotten_is_recovered_from_the_store(simulator: Simulator) -> None:
-    version = start()
-    simulator.jobs.clear()
-    storage.save(version.lora_key, ContentFile(b"lora"))
-    sweep_until(version, Status.COMPLETED)
-    assert version.lora_bytes == 4
-    assert "Found the finished LoRA" in "".join(event.message for event in version.events.all())
-
-
-def test_a_job_that_nobody_knows_ends_lost_and_not_before_its_time(simulator: Simulator) -> None:
-    version = start()
-    simulator.jobs.clear()
-    tasks.refresh(version.pk)
-    version.refresh_from_db()
-    assert version.status == Status.QUEUED
-    assert version.missing_since
-    TrainingVersion.objects.update(missing_since=version.missing_since - 2 * tasks.LOST_AFTER)
-    sweep_until(version, Status.FAILED)
-    assert version.error.startswith("Lost:")
-
-
-def test_an_endpoint_that_cannot_be_asked_is_asked_less_often_and_changes_nothing(
-    settings: Settings,
-) -> None:
-    version = make_version(status=Status.TRAINING)
-    tasks.take_in(version, Unavailable("no answer"))
-    version.refresh_from_db()
-    tasks.take_in(version, Unavailable("no answer"))
-    version.refresh_from_db()
-    assert (version.status, version.poll_failures, kinds(version)) == (Status.TRAINING, 2, ["note"])
-
-
 # Reports
 
 
-def report(state: JobState, job_id: str = "", **fields: Any) -> JobReport:
-    return JobReport(id=job_id or "job", state=state, **fields)
+def report(version: TrainingVersion, state: JobState, **fields: Any) -> JobReport:
+    return JobReport(id=version.job_id or "job", state=state, **fields)
 
 
 DONE = {"output": {"loraUrl": "https://s3-accelerate.amazonaws.com/bucket/actor.safetensors"}}
@@ -235,9 +152,9 @@ DONE = {"output": {"loraUrl": "https://s3-accelerate.amazonaws.com/bucket/actor.
 
 def test_the_same_report_twice_changes_nothing() -> None:
     version = make_version(status=Status.TRAINING)
-    assert version.apply_report(report(JobState.COMPLETED, execution_ms=5, **DONE))
+    assert version.apply_report(report(version, JobState.COMPLETED, execution_ms=5, **DONE))
     events = kinds(version)
-    assert not version.apply_report(report(JobState.COMPLETED, execution_ms=5, **DONE))
+    assert not version.apply_report(report(version, JobState.COMPLETED, execution_ms=5, **DONE))
     assert kinds(version) == events
 
 
@@ -246,16 +163,16 @@ def test_the_same_report_twice_changes_nothing() -> None:
 )
 def test_a_terminal_state_never_regresses(late: JobState) -> None:
     version = make_version(status=Status.TRAINING)
-    version.apply_report(report(JobState.COMPLETED, **DONE))
-    version.apply_report(report(late, progress=Progress(stage="training", step=3), error="late"))
+    version.apply_report(report(version, JobState.COMPLETED, **DONE))
+    version.apply_report(report(version, late, progress=Progress(stage="training", step=3), error="late"))
     assert (version.status, version.error, version.stage) == (Status.COMPLETED, "", "done")
 
 
 def test_an_older_picture_of_the_progress_is_left_out() -> None:
     version = make_version(status=Status.TRAINING)
     new = Progress(stage="training", step=50, loss_history=((1, 0.9), (50, 0.4)))
-    version.apply_report(report(JobState.IN_PROGRESS, progress=new))
-    version.apply_report(report(JobState.IN_PROGRESS, progress=Progress(stage="training", step=20)))
+    version.apply_report(report(version, JobState.IN_PROGRESS, progress=new))
+    version.apply_report(report(version, JobState.IN_PROGRESS, progress=Progress(stage="training", step=20)))
     assert (version.step, version.loss_history) == (50, [[1, 0.9], [50, 0.4]])
 
 
@@ -269,49 +186,21 @@ def test_an_older_picture_of_the_progress_is_left_out() -> None:
 )
 def test_an_end_without_a_lora_is_a_failure_with_its_reason(state: JobState, says: str) -> None:
     version = make_version(status=Status.QUEUED)
-    version.apply_report(report(state, error="out of memory"))
+    version.apply_report(report(version, state, error="out of memory"))
     assert version.status == Status.FAILED
     assert says in version.error
 
 
 def test_a_completed_job_without_a_lora_is_a_failure() -> None:
     version = make_version(status=Status.TRAINING)
-    version.apply_report(report(JobState.COMPLETED, output={"loraUrl": "javascript:alert(1)"}))
+    version.apply_report(report(version, JobState.COMPLETED, output={"loraUrl": "javascript:alert(1)"}))
     assert (version.status, version.error) == (
         Status.FAILED,
         "The job completed, but its answer names no LoRA.",
     )
 
 
-def test_a_job_that_shows_up_after_the_end_is_stopped_and_not_forgotten(
-    django_capture_on_commit_callbacks: Any, simulator: Simulator
-) -> None:
-    version = make_version(status=Status.SUBMITTING)
-    version.cancel()
-    with django_capture_on_commit_callbacks() as callbacks:
-        version.apply_report(report(JobState.IN_PROGRESS, "late-job"))
-    assert (version.status, version.job_id, len(callbacks)) == (Status.CANCELLED, "late-job", 1)
-
-
-def test_cancelling_stops_the_job_once(simulator: Simulator, django_capture_on_commit_callbacks: Any) -> None:
-    version = start()
-    with django_capture_on_commit_callbacks() as callbacks:
-        assert version.cancel()
-        assert not version.cancel()
-    assert len(callbacks) == 1
-    tasks.cancel_job(version.pk)
-    tasks.cancel_job(version.pk)
-    assert simulator.jobs[version.job_id or ""].state == "CANCELLED"
-    assert kinds(version).count("cancelled") == 1
-
-
 # Webhook
-
-
-def post_webhook(client: Client, version: TrainingVersion, body: object, token: str = "") -> Any:
-    url = reverse("training-webhook", args=[token or version.webhook_token])
-    data = body if isinstance(body, bytes | str) else json.dumps(body)
-    return client.post(url, data, content_type="application/json")
 
 
 def test_the_webhook_reads_the_truth_from_the_endpoint(simulator: Simulator, client: Client) -> None:
@@ -368,7 +257,7 @@ def test_a_version_without_a_lora_cannot_be_good() -> None:
         version.mark_good()
 
 
-# Payload, lease
+# Payload
 
 
 def test_the_body_holds_signed_links_and_the_limits_of_the_job() -> None:
@@ -384,21 +273,3 @@ def test_the_body_holds_signed_links_and_the_limits_of_the_job() -> None:
     assert "token=" in image["download_url"]
     assert config["uploads"]["lora"]["url"].endswith(f"{version.model_name}.safetensors")
     assert len(config["uploads"]["samples"]) == 36
-
-
-def test_a_lease_is_held_by_one_until_it_expires() -> None:
-    lease = Lease.take("sweep", seconds=60)
-    assert lease
-    assert Lease.take("sweep", seconds=60) is None
-    assert lease.renew()
-    Lease.objects.update(expires_at=timezone.now())
-    other = Lease.take("sweep", seconds=60)
-    assert other
-    assert not lease.renew()
-    other.give_back()
-    assert Lease.take("sweep", seconds=60)
-
-
-def test_the_sweep_stops_when_nothing_is_left(simulator: Simulator) -> None:
-    with RunPod(tasks.endpoint()._config) as runpod:
-        assert tasks.sweep_round(runpod) is False
