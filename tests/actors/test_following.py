@@ -121,5 +121,5 @@ def test_only_http_addresses_and_absolute_paths_are_taken(address: str) -> None:
 
 
 def test_without_a_source_the_command_says_what_to_do() -> None:
-    with pytest.raises(CommandError, match="[Aa]dd one in the admin, or name a file or URL"):
+    with pytest.raises(CommandError, match=r"[Aa]dd one in the admin, or name a file or URL"):
         sync()
