@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.utils.cache import get_conditional_response
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -16,17 +17,17 @@ from rest_framework.decorators import action
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import BaseSerializer, ModelSerializer
 from rest_framework.views import APIView
 
-from actors import storage
+from actors import edits, storage
 from actors.models import Actor, TrainingDataset, TrainingImage, ensure_dataset
 from actors.permissions import ROLES, SCOPES, can
-from actors.rest import LockedUpdate, entity_tag
+from actors.rest import LockedUpdate, described, entity_tag, locked_update, said_by
 from actors.serializers import ActorSerializer, DatasetSerializer, ImageSerializer, MeSerializer
 
 
-class ActorFilters(filters.FilterSet):
+class ActorFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
     """What the library filters by."""
 
     sex = filters.CharFilter(lookup_expr="iexact")
@@ -65,6 +66,11 @@ def count_images(only: Q) -> Coalesce:
     return Coalesce(Subquery(counted, output_field=models.IntegerField()), 0)
 
 
+@described(
+    "actor",
+    create="Create an actor",
+    examples={"A new actor": {"name": "0031_nordic_41_female", "age": 41, "sex": "female"}},
+)
 class ActorViewSet(LockedUpdate, mixins.CreateModelMixin, viewsets.ReadOnlyModelViewSet[Actor]):
     """The registry's actors. Nothing is ever deleted: an actor can be retired and restored."""
 
@@ -74,16 +80,17 @@ class ActorViewSet(LockedUpdate, mixins.CreateModelMixin, viewsets.ReadOnlyModel
     search_fields = ("name",)  # shown in the schema; WordSearch looks at more
     ordering_fields = ("position", "id", "name", "created_at")
     ordering = ("position", "id")
-    lookup_value_regex = "[0-9]{1,19}"
+    lookup_value_converter = "int"
     required_actions = dict.fromkeys(("create", "partial_update", "retire", "restore"), "curate")
 
     def get_queryset(self) -> QuerySet[Actor]:
         """With counts and the good version; retired actors only when asked for, or by their id."""
+        # The app of the versions builds on this one, so their model is found by its name.
+        versions = apps.get_model("training", "TrainingVersion")._default_manager  # noqa: SLF001
+        good = models.Prefetch("versions", versions.filter(is_good=True))
         everyone = Actor.objects.annotate(
             images=count_images(Q()), synced_images=count_images(Q(state=TrainingImage.State.SYNCED))
-        ).prefetch_related(
-            models.Prefetch("versions", Actor.versions.rel.related_model.objects.filter(is_good=True))
-        )
+        ).prefetch_related(good)
         if self.action == "list" and "retired" not in self.request.query_params:
             return everyone.filter(retired_at=None)
         return everyone
@@ -94,14 +101,14 @@ class ActorViewSet(LockedUpdate, mixins.CreateModelMixin, viewsets.ReadOnlyModel
 
     @extend_schema(summary="Retire an actor", request=None, responses=ActorSerializer)
     @action(detail=True, methods=["post"])
-    def retire(self, request: Request, pk: str) -> Response:
+    def retire(self, request: Request, pk: int) -> Response:
         """Takes the actor out of the library and actors.json; everything is kept."""
         self.get_object().retire()
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(summary="Bring a retired actor back", request=None, responses=ActorSerializer)
     @action(detail=True, methods=["post"])
-    def restore(self, request: Request, pk: str) -> Response:
+    def restore(self, request: Request, pk: int) -> Response:
         """The opposite of retire."""
         self.get_object().restore()
         return Response(self.get_serializer(self.get_object()).data)
@@ -118,7 +125,7 @@ class ActorViewSet(LockedUpdate, mixins.CreateModelMixin, viewsets.ReadOnlyModel
         },
     )
     @action(detail=True, methods=["get"])
-    def lora(self, request: Request, pk: str) -> HttpResponseBase:
+    def lora(self, request: Request, pk: int) -> HttpResponseBase:
         """Where the file of the one good version lies."""
         actor = self.get_object()
         good = next(iter(actor.versions.all()), None)
@@ -160,11 +167,11 @@ class DatasetView(APIView):
     )
     def patch(self, request: Request, pk: int) -> Response:
         """Kind and local path; If-Match is required."""
-        dataset = self.dataset(pk)
-        return self.answer(LockedUpdate.change(request, dataset, DatasetSerializer))
+        locked_update(request, self.dataset(pk), DatasetSerializer)
+        return self.answer(self.dataset(pk))
 
 
-class ImageFilters(filters.FilterSet):
+class ImageFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
     """Which images."""
 
     actor = filters.NumberFilter(field_name="dataset__actor__id")
@@ -186,6 +193,7 @@ class ImageFilters(filters.FilterSet):
         return queryset.exclude(caption="") if value else queryset.filter(caption="")
 
 
+@described("image", examples={"Left out": {"included": False, "notes": "blurred"}})
 class ImageViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingImage]):
     """Training images: their captions, notes, order, and whether trainings read them."""
 
@@ -196,12 +204,16 @@ class ImageViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingImage]):
     search_fields = ("file_name", "caption", "notes")
     ordering_fields = ("id", "position", "created_at")
     ordering = ("id",)
-    lookup_value_regex = "[0-9]{1,19}"
+    lookup_value_converter = "int"
     required_actions = {"partial_update": "curate"}
 
-    def changed(self, row: TrainingImage) -> None:
-        """From now on the registry exports what is here."""
-        row.dataset.touch()
+    def write(self, serializer: ModelSerializer[Any]) -> object:
+        """As one change that people can undo on the dataset's page."""
+        image = serializer.instance
+        assert isinstance(image, TrainingImage)
+        values = {image.pk: dict(serializer.validated_data)}
+        by = said_by(self.request)
+        return edits.change(image.dataset, values, f"{image.file_name}, by the API", by=by)
 
 
 class MeView(APIView):
@@ -234,9 +246,21 @@ class MeView(APIView):
             {
                 "id": user.pk,
                 "username": user.get_username(),
-                "email": user.email,
+                "email": getattr(user, "email", ""),
                 "roles": sorted(user.groups.values_list("name", flat=True)),
                 "may": may,
                 "scopes": scopes,
             }
         )
+
+
+@extend_schema(exclude=True)
+class NowhereView(APIView):
+    """Every other address below ``/api/``: programs get JSON, not a page."""
+
+    permission_classes = ()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
+        """404, in the words of old and new clients."""
+        says = "There is no such address. GET /api/schema lists all."
+        return JsonResponse({"detail": says, "error": says}, status=404)

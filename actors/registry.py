@@ -99,9 +99,15 @@ def write_json(records: Iterable[dict[str, Any]]) -> Iterator[str]:
     """The JSON text of a registry in pieces, a record at a time."""
     opening = "["
     for record in records:
-        yield opening + "\n" + json.dumps(record, ensure_ascii=False, indent=2)
+        yield opening + "\n" + readable(record)
         opening = ","
     yield "[]\n" if opening == "[" else "\n]\n"
+
+
+def readable(record: dict[str, Any]) -> str:
+    """Indented, in its own letters; escaped only where a registry brought half a character in."""
+    text = json.dumps(record, ensure_ascii=False, indent=2)
+    return text if text.isascii() or _storable(text) else json.dumps(record, indent=2)
 
 
 # In

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils.http import parse_etags
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import exceptions, status
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -59,8 +61,8 @@ class CursorPages(CursorPagination):
     max_page_size = 200
 
     def paginate_queryset(
-        self, queryset: models.QuerySet[Row], request: Request, view: APIView | None = None
-    ) -> list[Row] | None:
+        self, queryset: Any, request: Request, view: APIView | None = None
+    ) -> list[Any] | None:
         """A cursor is opaque; one that somebody wrote by hand is refused, not looked up."""
         try:
             return super().paginate_queryset(queryset, request, view)
@@ -86,33 +88,57 @@ def require_match(request: Request, row: models.Model) -> None:
         raise PreconditionFailed
 
 
+def locked_update(
+    request: Request,
+    row: Row,
+    serializer_class: type[ModelSerializer[Row]],
+    write: Callable[[ModelSerializer[Row]], object] = ModelSerializer.save,
+) -> None:
+    """Locks the row, checks that the client knows it as it is, and writes what the body says."""
+    with transaction.atomic():
+        rows = type(row)._default_manager.select_for_update()  # noqa: SLF001  # Django's public name for it
+        row = rows.get(pk=row.pk)
+        require_match(request, row)
+        serializer = serializer_class(row, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        write(serializer)
+
+
 class LockedUpdate:
     """``PATCH`` for a viewset, with ``If-Match``; answers carry the row's ETag."""
 
-    @staticmethod
-    def change(request: Request, row: Row, serializer_class: type[ModelSerializer[Row]]) -> Row:
-        """Locks the row, checks that the client knows it as it is, and writes what the body says."""
-        with transaction.atomic():
-            row = type(row)._default_manager.select_for_update().get(pk=row.pk)
-            require_match(request, row)
-            serializer = serializer_class(row, data=request.data, partial=True)
-            serializer.is_valid(raise_exception=True)
-            return serializer.save()
-
-    def changed(self, row: Any) -> None:
-        """What follows from a change, in its transaction."""
+    def write(self, serializer: ModelSerializer[Any]) -> object:
+        """How a checked change is written."""
+        return serializer.save()
 
     def partial_update(self: Any, request: Request, *_: Any, **__: Any) -> Response:
         """Changes the fields that the body names. Wants If-Match: 428 without, 412 when it is outdated."""
-        with transaction.atomic():
-            row = LockedUpdate.change(request, self.get_object(), self.get_serializer_class())
-            self.changed(row)
-        return self.retrieve(request)
+        locked_update(request, self.get_object(), self.get_serializer_class(), self.write)
+        return self.retrieve(request)  # type: ignore[no-any-return]
 
     def retrieve(self: Any, request: Request, *_: Any, **__: Any) -> Response:
         """One row and its ETag."""
         row = self.get_object()
         return Response(self.get_serializer(row).data, headers={"ETag": entity_tag(row)})
+
+
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="The ETag of what was read."
+)
+
+
+def described(noun: str, examples: Mapping[str, Any], **summaries: str) -> Callable[[Any], Any]:
+    """Summaries, and examples of a change, for the standard actions of a viewset."""
+    article = "an" if noun[0] in "aeiou" else "a"
+    shown = [OpenApiExample(name, value=value, request_only=True) for name, value in examples.items()]
+    return extend_schema_view(
+        list=extend_schema(summary=f"List {noun}s"),
+        retrieve=extend_schema(summary=f"Read {article} {noun}"),
+        partial_update=extend_schema(
+            summary=f"Change {article} {noun}", parameters=[IF_MATCH], examples=shown
+        ),
+        **{name: extend_schema(summary=summary, examples=shown) for name, summary in summaries.items()},
+    )
 
 
 def said_by(request: Request) -> Any:

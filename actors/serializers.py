@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from actors.edits import MAX_CAPTION
 from actors.models import Actor, TrainingDataset, TrainingImage
 
 
@@ -94,6 +95,7 @@ class ImageSerializer(serializers.ModelSerializer[TrainingImage]):
             "updated_at",
         )
         read_only_fields = tuple(set(fields) - {"included", "caption", "notes", "position"})
+        extra_kwargs = {"caption": {"max_length": MAX_CAPTION}, "notes": {"max_length": 10_000}}
 
 
 class DatasetSerializer(serializers.ModelSerializer[TrainingDataset]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
 PROBLEM = {
     "type": "object",
     "description": "What is wrong: a detail, or messages by the name of the field.",
@@ -29,6 +31,7 @@ REASONS = {
     415: "The body must be JSON.",
     428: "If-Match is missing.",
 }
+OLD_PATHS = ("/api/actors/{id}/training-versions", "/api/actors/{id}/mark-good")
 ACTORS_JSON = {
     "get": {
         "operationId": "actors_json",
@@ -47,6 +50,17 @@ ACTORS_JSON = {
         },
     }
 }
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
+    """How the API knows who asks."""
+
+    target_class = "actors.authentication.TokenAuthentication"
+    name = "bearerToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """An access token from the tokens page."""
+        return {"type": "http", "scheme": "bearer"}
 
 
 def add_common_answers(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: FBT001
@@ -79,6 +93,6 @@ def refusals(path: str, method: str, operation: dict[str, Any]) -> set[int]:
         codes.add(400)
     if method == "patch":
         codes |= {412, 428}
-    if path.endswith(("/training-versions", "{id}/mark-good")) and method == "post":
+    if path in OLD_PATHS and method == "post":
         codes |= {409, 412}
     return codes

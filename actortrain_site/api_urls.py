@@ -1,14 +1,15 @@
 """Every address of the API. None ends with a slash, as the old system's clients expect."""
 
-from django.urls import include, path
+from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
 from actors import api, registry_api
+from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
 from training import old_paths, studio_api
 
-router = SimpleRouter(trailing_slash=False)
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("actors", api.ActorViewSet, basename="actor")
 router.register("images", api.ImageViewSet, basename="image")
 router.register("versions", training_api.VersionViewSet, basename="version")
@@ -28,4 +29,5 @@ urlpatterns = [
     path("schemas/actors.json", registry_api.schema_json, name="registry-schema"),
     path("schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    re_path("", api.NowhereView.as_view()),
 ]

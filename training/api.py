@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actors.models import Actor
-from actors.rest import Conflict, LockedUpdate, said_by
+from actors.rest import Conflict, LockedUpdate, described, said_by
 from training import idempotency, tasks
 from training.base_models import auto_adjust
 from training.launch import launch, retry, studio_base
@@ -44,7 +44,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 CONFLICT = OpenApiResponse(description="Not possible now; detail says why and what to do.")
 
 
-class VersionFilters(filters.FilterSet):
+class VersionFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
     """Which versions, across actors."""
 
     actor = filters.NumberFilter(field_name="actor__id")
@@ -68,6 +68,7 @@ class VersionFilters(filters.FilterSet):
         return queryset.filter(pk__in=active) if value else queryset.exclude(pk__in=active)
 
 
+@described("version", examples={"A better name": {"name": "calm light"}})
 class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion]):
     """Training versions across actors."""
 
@@ -78,7 +79,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
     search_fields = ("name", "description", "actor__name", "public_id", "job_id")
     ordering_fields = ("id", "created_at", "updated_at")
     ordering = ("-created_at", "-id")
-    lookup_value_regex = "[0-9]{1,19}"
+    lookup_value_converter = "int"
     required_actions = {
         "create": "train",
         "cancel": "train",
@@ -123,7 +124,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
 
     @extend_schema(summary="Cancel", request=None, responses={200: VersionSerializer, 409: CONFLICT})
     @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, pk: str) -> Response:
+    def cancel(self, request: Request, pk: int) -> Response:
         """Ends the training and stops its job."""
         version = self.get_object()
         if not version.cancel(said_by(request)):
@@ -132,7 +133,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
 
     @extend_schema(summary="Train again", request=None, responses={201: VersionSerializer, 409: CONFLICT})
     @action(detail=True, methods=["post"])
-    def retry(self, request: Request, pk: str) -> Response:
+    def retry(self, request: Request, pk: int) -> Response:
         """A new version with the parameters of an ended one, on the dataset as it is now."""
         version = self.get_object()
         if version.is_active:
@@ -145,7 +146,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
         responses={200: CheckedSerializer, 502: OpenApiResponse(description="The endpoint can't say.")},
     )
     @action(detail=True, methods=["post"], url_path="check-status")
-    def check_status(self, request: Request, pk: str) -> Response:
+    def check_status(self, request: Request, pk: int) -> Response:
         """Asks the endpoint about the job, without waiting for the next sweep."""
         version = self.get_object()
         changed = tasks.refresh(version.pk)
@@ -155,7 +156,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
         summary="Mark good", request=ReasonSerializer, responses={200: VersionSerializer, 409: CONFLICT}
     )
     @action(detail=True, methods=["post"], url_path="mark-good")
-    def mark_good(self, request: Request, pk: str) -> Response:
+    def mark_good(self, request: Request, pk: int) -> Response:
         """Makes it the actor's one good version."""
         why = ReasonSerializer(data=request.data)
         why.is_valid(raise_exception=True)
@@ -165,7 +166,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
 
     @extend_schema(summary="Take the mark away", request=None, responses=VersionSerializer)
     @action(detail=True, methods=["post"], url_path="unmark-good")
-    def unmark_good(self, request: Request, pk: str) -> Response:
+    def unmark_good(self, request: Request, pk: int) -> Response:
         """The actor has no good version until another is marked."""
         version = self.get_object()
         version.unmark_good(said_by(request))
@@ -173,13 +174,13 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
 
     @extend_schema(summary="Timeline", responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None, filter_backends=())
-    def events(self, request: Request, pk: str) -> Response:
+    def events(self, request: Request, pk: int) -> Response:
         """What happened, oldest first."""
         return Response(EventSerializer(self.get_object().events.select_related("by"), many=True).data)
 
     @extend_schema(summary="Loss and times", responses=MetricsSerializer)
     @action(detail=True)
-    def metrics(self, request: Request, pk: str) -> Response:
+    def metrics(self, request: Request, pk: int) -> Response:
         """At most 500 points of the loss."""
         version = self.get_object()
         names = ("step", "seconds_per_step", "delay_ms", "execution_ms", "stages", "loss_history")
@@ -188,7 +189,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
 
     @extend_schema(summary="Samples", responses=SampleSerializer(many=True))
     @action(detail=True, pagination_class=None, filter_backends=())
-    def samples(self, request: Request, pk: str) -> Response:
+    def samples(self, request: Request, pk: int) -> Response:
         """By step and prompt."""
         return Response(SampleSerializer(self.get_object().samples.all(), many=True).data)
 

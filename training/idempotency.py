@@ -1,4 +1,4 @@
-"""A launch costs money: a client that repeats one with the same key gets the same answer, not a second job."""
+"""A launch costs money: repeated with the same key it brings the same answer, not a second job."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class TrainingVersionsView(OldPath):
     @extend_schema(
         summary="Save a list of versions",
         description=(
-            "Adds versions whose id is unknown, and takes name, description and a new isGood from the others. "
+            "Adds versions whose id is unknown, and takes name, description and a new isGood from the rest. "
             "It never changes the state of a training of this site, and deletes nothing. With If-Match the "
             "list becomes exactly this one, or 412 when it has changed since it was read."
         ),

@@ -13,14 +13,23 @@ from training.models import SampleImage, TrainingEvent, TrainingVersion
 MAX_ID = 2**63 - 1
 
 
+class PersonField(serializers.CharField):
+    """A login name; null where no person did it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default=None, allow_null=True, read_only=True, **options)
+
+
 class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
     """A training version. People change its name and description; everything else happens to it."""
 
     parameters = serializers.DictField(read_only=True)
     progress = serializers.FloatField(source="progress_fraction", read_only=True, help_text="0 to 1")
     lora_url = serializers.CharField(source="lora_address", read_only=True)
-    good_by = serializers.CharField(source="good_by.username", default=None, read_only=True)
-    created_by = serializers.CharField(source="created_by.username", default=None, read_only=True)
+    good_by = serializers.CharField(source="good_by.username", default=None, allow_null=True, read_only=True)
+    created_by = serializers.CharField(
+        source="created_by.username", default=None, allow_null=True, read_only=True
+    )
 
     class Meta:
         model = TrainingVersion
@@ -103,7 +112,7 @@ class EstimateSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField()
     low = serializers.FloatField()
     high = serializers.FloatField()
-    source = serializers.ChoiceField(["rule", "learned"])
+    source = serializers.ChoiceField(["rule", "learned"])  # type: ignore[assignment]  # the API's word
     runs = serializers.IntegerField(help_text="Finished trainings it was learned from.")
     explanation = serializers.CharField()
 
@@ -112,7 +121,7 @@ class PresetSerializer(serializers.Serializer[Any]):
     """A choice between time and likeness."""
 
     key = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the API's word
     steps = serializers.FloatField(help_text="Factor on the recommended steps.")
     learning_rate = serializers.FloatField(help_text="Factor on the recommended learning rate.")
 
@@ -121,7 +130,7 @@ class ParameterSpecSerializer(serializers.Serializer[Any]):
     """One of the eleven parameters and what it may be."""
 
     name = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the API's word
     kind = serializers.ChoiceField(["float", "int", "choice", "text"])
     allowed = serializers.CharField()
     why = serializers.CharField()
@@ -164,7 +173,7 @@ class CheckedSerializer(serializers.Serializer[Any]):
 class EventSerializer(serializers.ModelSerializer[TrainingEvent]):
     """One line of the timeline."""
 
-    by = serializers.CharField(source="by.username", default=None, read_only=True)
+    by = PersonField(source="by.username")
 
     class Meta:
         model = TrainingEvent

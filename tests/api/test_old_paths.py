@@ -24,7 +24,9 @@ def client(admin_user: User) -> Client:
 
 
 def listed(client: Client, actor: Actor) -> list[dict[str, Any]]:
-    versions: list[dict[str, Any]] = client.get(f"/api/actors/{actor.pk}/training-versions").json()["versions"]
+    versions: list[dict[str, Any]] = client.get(f"/api/actors/{actor.pk}/training-versions").json()[
+        "versions"
+    ]
     return versions
 
 
@@ -33,7 +35,7 @@ def save(client: Client, actor: Actor, versions: Any, tag: str = "") -> Any:
         f"/api/actors/{actor.pk}/training-versions",
         json.dumps({"versions": versions}),
         content_type="application/json",
-        **({"headers": {"If-Match": tag}} if tag else {}),
+        headers={"If-Match": tag} if tag else {},
     )
 
 
@@ -43,7 +45,13 @@ def mark(client: Client, actor: Actor, body: Any) -> Any:
 
 
 def arriving(public_id: str, **fields: Any) -> dict[str, Any]:
-    return {"id": public_id, "name": public_id, "status": "completed", "loraUrl": None, "parameters": {}} | fields
+    return {
+        "id": public_id,
+        "name": public_id,
+        "status": "completed",
+        "loraUrl": None,
+        "parameters": {},
+    } | fields
 
 
 def test_mark_good_answers_all_versions_and_actors_json_follows(client: Client) -> None:
@@ -53,7 +61,10 @@ def test_mark_good_answers_all_versions_and_actors_json_follows(client: Client) 
     answer = mark(client, actor, {"versionId": two.public_id}).json()
     assert answer["success"] is True
     assert [(v["name"], v["isGood"]) for v in answer["versions"]] == [("V2", True), ("V1", False)]
-    assert json.loads(client.get("/actors.json").getvalue())[0]["validated_lora_model"]["version_id"] == two.public_id
+    assert (
+        json.loads(client.get("/actors.json").getvalue())[0]["validated_lora_model"]["version_id"]
+        == two.public_id
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,9 @@ def test_with_if_match_the_list_becomes_exactly_this_one(client: Client) -> None
     actor = make_actor()
     save(client, actor, [arriving("a", isGood=True), arriving("b"), arriving("c")])
     present = client.get(f"/api/actors/{actor.pk}/training-versions")
-    wanted = [v | {"isGood": v["id"] == "b", "loraUrl": "https://example.com/n"} for v in present.json()["versions"]]
+    wanted = [
+        v | {"isGood": v["id"] == "b", "loraUrl": "https://example.com/n"} for v in present.json()["versions"]
+    ]
     wanted = [v for v in wanted if v["id"] != "c"] + [arriving("d", timestamp="2026-01-01T00:00:00.000Z")]
     assert save(client, actor, wanted, present["ETag"]).status_code == 200
     assert sorted(listed(client, actor), key=str) == sorted(wanted, key=str)
@@ -190,8 +203,14 @@ def test_a_replacement_cannot_leave_out_a_running_training(client: Client) -> No
         ("{}", 'Training versions come as {"versions": [...]}'),
         ('{"versions": [1]}', "Version 0: not an object"),
         ('{"versions": [{"id": "a", "name": "a", "status": "done"}]}', "status: must be one of"),
-        ('{"versions": [{"id": "a", "name": "\\ud800", "status": "failed"}]}', "versions.0.name: holds characters"),
-        ('{"versions": [{"id": "a", "name": "a", "status": "failed", "isGood": true}]}', "isGood: a is failed"),
+        (
+            '{"versions": [{"id": "a", "name": "\\ud800", "status": "failed"}]}',
+            "versions.0.name: holds characters",
+        ),
+        (
+            '{"versions": [{"id": "a", "name": "a", "status": "failed", "isGood": true}]}',
+            "isGood: a is failed",
+        ),
         (b"\xff", "not JSON"),
     ],
 )
