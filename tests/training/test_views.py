@@ -1,0 +1,319 @@
+"""The train page, a training's page and the library, as a browser without scripts and as htmx see them."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from actors.models import Actor, TrainingImage
+from tests.factories import make_actor, make_version
+from training.models import Status, TrainingVersion
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+def form_of(text: str) -> dict[str, str]:
+    """What a browser would send for the parameters on a page."""
+    fields = re.findall(r'<input class="in[^"]*" id="p-\w+" name="(\w+)" value="([^"]*)"', text)
+    chosen = re.findall(r'<select class="in" id="p-\w+" name="(\w+)".*?<option selected>([^<]*)', text)
+    return dict(fields) | dict(chosen)
+
+
+# The train page
+
+
+def test_start_sends_what_the_page_shows_and_leads_to_the_training(admin_client: Client) -> None:
+    actor = make_actor()
+    values = form_of(admin_client.get(reverse("actor", args=[actor.pk])).text)
+    assert len(values) == 11
+    answer = admin_client.post(reverse("start", args=[actor.pk]), values)
+    version = TrainingVersion.objects.get(actor=actor)
+    assert answer["Location"] == version.get_absolute_url()
+    assert version.created_by is not None
+    assert str(version.max_train_steps) == values["max_train_steps"]
+
+
+def test_a_bad_value_starts_nothing_and_is_kept_with_the_reason(admin_client: Client) -> None:
+    actor = make_actor()
+    answer = admin_client.post(reverse("start", args=[actor.pk]), {"max_train_steps": "9<b>"})
+    assert answer.status_code == 422
+    assert "9&lt;b&gt;" in answer.text
+    assert "Steps must be a whole number from" in answer.text
+    assert not TrainingVersion.objects.exists()
+
+
+def test_a_second_start_leads_to_the_training_that_runs(admin_client: Client) -> None:
+    running = make_version(status=Status.TRAINING)
+    answer = admin_client.post(reverse("start", args=[running.actor_id]), {}, follow=True)
+    assert answer.redirect_chain[-1][0] == running.get_absolute_url()
+    assert "is training already" in answer.text
+    assert TrainingVersion.objects.count() == 1
+
+
+@pytest.mark.parametrize("images", [0, 12])
+def test_the_page_says_why_a_start_is_not_possible(admin_client: Client, images: int) -> None:
+    actor = make_actor(images=images, synced=False)
+    text = admin_client.get(reverse("actor", args=[actor.pk])).text
+    assert ("No training images." if images == 0 else "12 of 12 images are not in the object store.") in text
+    assert not re.search(r">Start V1</button>", text)
+    assert admin_client.post(reverse("start", args=[actor.pk]), {}).status_code == 422
+    assert not TrainingVersion.objects.exists()
+
+
+def test_auto_adjust_shows_before_and_after_and_applies_it(admin_client: Client) -> None:
+    address = reverse("actor", args=[make_actor().pk])
+    text = admin_client.get(address, {"max_train_steps": "900"}).text
+    assert "Auto-adjust would change 1 value" in text
+    assert '<span class="was">900</span>' in text
+    applied = admin_client.get(address, {"max_train_steps": "900", "then": "apply"}).text
+    assert form_of(applied)["max_train_steps"] == "400"
+    quick = form_of(admin_client.get(address, {"preset": "quick", "then": "apply"}).text)
+    assert quick["max_train_steps"] == "200"
+
+
+def test_buttons_of_the_form_work_without_a_script(admin_client: Client) -> None:
+    actor = make_actor()
+    sent = {"max_train_steps": "900", "learning_rate": "1e-3", "then": "use:max_train_steps"}
+    answer = admin_client.post(reverse("start", args=[actor.pk]), sent, follow=True)
+    values = form_of(answer.text)
+    assert (values["max_train_steps"], values["learning_rate"]) == ("400", "1e-3")
+    assert not TrainingVersion.objects.exists()
+
+
+def test_enter_in_a_field_is_the_preview_and_not_the_start(admin_client: Client) -> None:
+    text = admin_client.get(reverse("actor", args=[make_actor().pk])).text
+    first = re.search(r"<(?:button|input)[^>]*form=\"params\"[^>]*>", text)
+    assert first is not None
+    assert 'value="preview"' in first[0]
+
+
+def test_parameters_of_any_version_can_be_loaded(admin_client: Client) -> None:
+    version = make_version(max_train_steps=777, class_tokens="rare word")
+    other = make_version(max_train_steps=555)
+    address = reverse("actor", args=[version.actor_id])
+    assert form_of(admin_client.get(address, {"from": version.pk}).text)["max_train_steps"] == "777"
+    assert form_of(admin_client.get(address, {"from": other.pk}).text)["max_train_steps"] == "400"
+    assert admin_client.get(address, {"from": "x" * 99}).status_code == 200
+
+
+def test_a_typed_value_gets_new_advice_and_leaves_the_fields_alone(admin_client: Client) -> None:
+    address = reverse("actor", args=[make_actor().pk])
+    text = admin_client.get(address, {"max_train_steps": "900"}, headers=HTMX).text
+    assert "<html" not in text
+    assert 'name="max_train_steps"' not in text
+    assert "Use 400" in text
+    assert all("hx-swap-oob" in part for part in re.findall(r"<(?:aside|section id|div id)[^>]*>", text))
+
+
+def test_the_payload_can_be_looked_at_and_holds_no_signature(admin_client: Client) -> None:
+    address = reverse("payload", args=[make_actor().pk])
+    payload: dict[str, Any] = json.loads(admin_client.get(address, {"max_train_steps": "321"}).content)
+    assert payload["input"]["training_config"]["max_train_steps"] == 321
+    assert len(payload["input"]["training_data"]["s3_urls"]) == 15
+    assert "token=" not in json.dumps(payload)
+    assert "webhook" not in payload
+    assert admin_client.get(address, {"max_train_steps": "0"}).status_code == 422
+
+
+def test_the_embedded_base_is_named_as_one_for_drawn_portraits(admin_client: Client) -> None:
+    text = admin_client.get(reverse("actor", args=[make_actor().pk])).text
+    assert "Embedded base, for drawn portraits" in text
+    assert "no photographs" in text
+
+
+# A training's page
+
+
+def poll(client: Client, version: TrainingVersion, seen: str = "") -> Any:
+    return client.get(version.get_absolute_url(), {"seen": seen}, headers=HTMX)
+
+
+def seen_in(text: str) -> str:
+    found = re.search(r"seen=(\w+)", text)
+    assert found
+    return found[1]
+
+
+def test_the_poll_answers_nothing_until_something_changes(admin_client: Client) -> None:
+    version = make_version(status=Status.TRAINING, step=10, stage="training")
+    page = admin_client.get(version.get_absolute_url()).text
+    assert poll(admin_client, version, seen_in(page)).status_code == 204
+    TrainingVersion.objects.filter(pk=version.pk).update(step=20, updated_at=timezone.now())
+    answer = poll(admin_client, version, seen_in(page))
+    assert answer.status_code == 200
+    assert "<html" not in answer.text
+    assert "20 <small>of 400 steps" in answer.text
+
+
+def test_polling_stops_when_the_training_is_over(admin_client: Client) -> None:
+    version = make_version(status=Status.TRAINING)
+    version.complete("https://b.s3.us-east-1.amazonaws.com/x.safetensors")
+    answer = poll(admin_client, version)
+    assert answer.status_code == 286
+    assert "every 2s" not in answer.text
+    assert "Mark good" in answer.text
+
+
+def test_cancel_ends_it_once(admin_client: Client) -> None:
+    version = make_version(status=Status.PENDING)
+    first = admin_client.post(reverse("cancel", args=[version.pk]), follow=True)
+    assert "is cancelled" in first.text
+    again = admin_client.post(reverse("cancel", args=[version.pk]), follow=True)
+    assert "had ended already" in again.text
+
+
+def test_marking_good_keeps_the_reason_and_takes_the_mark_from_the_former(admin_client: Client) -> None:
+    first = make_version()
+    first.mark_good()
+    second = make_version(first.actor)
+    answer = admin_client.post(
+        reverse("mark-good", args=[second.pk]), {"reason": "likeness <holds>"}, follow=True
+    )
+    assert "V2 is the good version now instead of V1." in answer.text
+    assert "likeness &lt;holds&gt;" in answer.text
+    first.refresh_from_db()
+    assert not first.is_good
+
+
+def test_a_failed_training_can_not_be_marked_good(admin_client: Client) -> None:
+    version = make_version(status=Status.FAILED, error="Out of memory.")
+    page = admin_client.get(version.get_absolute_url()).text
+    assert "Out of memory." in page
+    assert "Try again" in page
+    answer = admin_client.post(reverse("mark-good", args=[version.pk]), follow=True)
+    assert "only a completed version can be good" in answer.text
+
+
+def test_trying_again_makes_a_version_with_the_same_parameters(admin_client: Client) -> None:
+    failed = make_version(status=Status.FAILED, max_train_steps=321)
+    answer = admin_client.post(reverse("retry", args=[failed.pk]), follow=True)
+    again = TrainingVersion.objects.get(repeats=failed)
+    assert again.max_train_steps == 321
+    assert answer.redirect_chain[-1][0] == again.get_absolute_url()
+
+
+def test_checking_an_endpoint_that_is_down_says_so(admin_client: Client, settings: Any) -> None:
+    settings.RUNPOD_BASE_URL = "http://127.0.0.1:9/v2"
+    version = make_version(status=Status.QUEUED)
+    answer = admin_client.post(reverse("check-status", args=[version.pk]), follow=True)
+    assert "The endpoint can&#x27;t say" in answer.text
+
+
+def test_a_version_imported_from_the_old_system_has_a_page(admin_client: Client) -> None:
+    version = make_version(max_train_steps=None, learning_rate=None, base_model="", image_count=0, stages=[])
+    assert "This training has no samples" in admin_client.get(version.get_absolute_url()).text
+
+
+# The library
+
+
+def posters(text: str) -> list[str]:
+    return re.findall(r'<span class="no">(\d+)</span>', text)
+
+
+def counts(text: str, group: str) -> dict[str, int]:
+    pattern = rf'name="{group}" value="([^"]*)".*?<span class="n">(\d+)</span>'
+    return {value: int(count) for value, count in re.findall(pattern, text, flags=re.DOTALL)}
+
+
+def test_people_who_need_somebody_come_first(admin_client: Client) -> None:
+    fit, failed, good, choose = (
+        make_actor(),
+        *(
+            make_version(status=status).actor
+            for status in (Status.FAILED, Status.COMPLETED, Status.COMPLETED)
+        ),
+    )
+    TrainingVersion.objects.get(actor=good).mark_good()
+    none = make_actor(images=0)
+    text = admin_client.get(reverse("library")).text
+    assert posters(text) == [actor.number for actor in (choose, failed, none, fit, good)]
+
+
+def test_within_a_group_or_between_groups_and(admin_client: Client) -> None:
+    for sex, ethnicity in (("male", "asian"), ("female", "asian"), ("female", "nordic"), ("", "black")):
+        make_actor(sex=sex, ethnicity=ethnicity)
+    address = reverse("library")
+    both = admin_client.get(address, {"ethnicity": ["asian", "nordic"]}).text
+    assert len(posters(both)) == 3
+    women = admin_client.get(address, {"ethnicity": ["asian", "nordic"], "sex": "female"}).text
+    assert len(posters(women)) == 2
+    # A group's counts leave its own choices out: they say what a further choice would add.
+    assert counts(women, "ethnicity") == {"asian": 1, "black": 0, "nordic": 1}
+    assert counts(women, "sex") == {"": 0, "female": 2, "male": 1}
+
+
+def test_ages_and_states_filter_too(admin_client: Client) -> None:
+    young, old = make_actor(age=22), make_actor(age=71, images=0)
+    make_actor(age=None)
+    address = reverse("library")
+    assert posters(admin_client.get(address, {"age": "-39"}).text) == [young.number]
+    assert posters(admin_client.get(address, {"age": ["60-", "-39"], "state": "none"}).text) == [old.number]
+    assert counts(admin_client.get(address).text, "age") == {"-39": 1, "40-59": 0, "60-": 1, "?": 1}
+
+
+def test_a_search_finds_words_and_numbers_and_nothing_breaks_it(admin_client: Client) -> None:
+    actor = make_actor(description="purple mohawk")
+    numbered = make_actor(id=4711)
+    address = reverse("library")
+    assert posters(admin_client.get(address, {"q": "mohawk"}).text) == [actor.number]
+    assert posters(admin_client.get(address, {"q": "4711"}).text) == [numbered.number]
+    assert posters(admin_client.get(address, {"q": "4711 mohawk"}).text) == []
+    for words in ("%", "\x00", "9" * 40, "<script>", "' OR 1=1"):
+        answer = admin_client.get(address, {"q": words, "page": "x", "sort": "?", "view": "?", "state": "?"})
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+
+
+def test_pages_are_numbered_and_more_can_be_shown_below(admin_client: Client) -> None:
+    Actor.objects.bulk_create(Actor(name=f"a{number}", position=number) for number in range(80))
+    address = reverse("library")
+    first = admin_client.get(address).text
+    assert len(posters(first)) == 36
+    assert "?page=3" in first
+    assert len(posters(admin_client.get(address, {"page": 3}).text)) == 8
+    more = admin_client.get(address, {"page": 2}, headers=HTMX | {"HX-Target": "more"}).text
+    assert "<html" not in more
+    assert len(posters(more)) == 36
+    assert 'hx-swap-oob="beforeend:#sheet"' in more
+
+
+def test_a_filter_by_htmx_answers_results_and_counts_only(admin_client: Client) -> None:
+    make_actor()
+    answer = admin_client.get(reverse("library"), {"sex": "female"}, headers=HTMX | {"HX-Target": "results"})
+    assert "<html" not in answer.text
+    assert 'id="facets" hx-swap-oob="true"' in answer.text
+
+
+def test_the_table_keeps_filters_and_shows_the_same_people(admin_client: Client) -> None:
+    actor = make_actor(sex="male")
+    text = admin_client.get(reverse("library"), {"view": "table", "sex": "male"}).text
+    assert reverse("actor", args=[actor.pk]) in text
+    assert "?sex=male" in text
+
+
+def test_an_actor_whose_images_are_not_stored_is_not_fit(admin_client: Client) -> None:
+    actor = make_actor()
+    TrainingImage.objects.filter(dataset__actor=actor, position__lt=3).update(state="local_only")
+    assert "Not fit: 3 not stored" in admin_client.get(reverse("library")).text
+
+
+# Activity
+
+
+def test_activity_filters_by_state(admin_client: Client) -> None:
+    make_version(status=Status.FAILED, error="Broke.")
+    make_version(status=Status.TRAINING)
+    address = reverse("activity")
+    assert admin_client.get(address).text.count("<tr>") == 3
+    failed = admin_client.get(address, {"status": "failed"}).text
+    assert "Broke." in failed
+    assert failed.count("<tr>") == 2
+    assert admin_client.get(address, {"status": "'"}).status_code == 200
