@@ -60,6 +60,11 @@ def put_file(request: HttpRequest, key: str) -> HttpResponse:
 
     The body is read to its end first: an upload that breaks off leaves the old file, or none.
     """
+    if (
+        key.startswith("incoming/")
+        and int(request.headers.get("Content-Length") or 0) > settings.MAX_ZIP_BYTES
+    ):
+        return HttpResponse("The file is too large.", status=413, content_type="text/plain")
     with tempfile.TemporaryFile() as body:
         try:
             shutil.copyfileobj(request, body)

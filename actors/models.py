@@ -358,6 +358,11 @@ class TrainingImage(models.Model):
         return [finding for finding in self.findings if finding["code"] not in self.accepted]
 
     @property
+    def crop_percent(self) -> str:
+        """The crop hint as people type it: ``10 5 80 90``."""
+        return " ".join(f"{part * 100:g}" for part in self.crop or [])
+
+    @property
     def thumbnail_key(self) -> str:
         """Where its small picture lies in the object store."""
         return f"thumbs/{self.pk}.webp"

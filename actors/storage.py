@@ -106,15 +106,17 @@ def download_link(url: str, seconds: int | None = None) -> str:
     return _link("get", address, seconds or settings.FILE_LINK_SECONDS)
 
 
-def upload_link(key: str, seconds: int | None = None) -> str:
-    """A signed link that takes one PUT of the file's bytes."""
-    return _link("put", own(key), seconds or settings.JOB_LINK_SECONDS)
+def upload_link(key: str, seconds: int | None = None, size: int | None = None) -> str:
+    """A signed link that takes one PUT of the file's bytes; with S3, of exactly ``size`` bytes when given."""
+    return _link("put", own(key), seconds or settings.JOB_LINK_SECONDS, size)
 
 
-def _link(method: str, address: Address, seconds: int) -> str:
+def _link(method: str, address: Address, seconds: int, size: int | None = None) -> str:
     if settings.S3_BUCKET:
         operation = {"get": "get_object", "put": "put_object"}[method]
-        params = {"Bucket": address.bucket, "Key": address.key}
+        params: dict[str, Any] = {"Bucket": address.bucket, "Key": address.key}
+        if size is not None:
+            params["ContentLength"] = size
         link: str = s3_client().generate_presigned_url(operation, Params=params, ExpiresIn=seconds)
         return link
     if address.bucket != LOCAL_BUCKET:

@@ -1,0 +1,288 @@
+"""The dataset page and its fragments: look, decide, write captions, undo."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from actors import archives, edits, tasks
+from actors.dataset_page import SHOWS, Side, numbered
+from actors.edits import CannotEdit, Overtaken
+from actors.models import Actor, TrainingDataset, TrainingImage
+from actors.people import person
+from actors.permissions import can, requires
+from actors.sync import push_local, sync_dataset
+
+PAGE = 120
+
+
+def _dataset(actor_id: int) -> TrainingDataset:
+    """With actor and images, or 404."""
+    found = TrainingDataset.objects.select_related("actor").prefetch_related("images")
+    return get_object_or_404(found, actor=actor_id)
+
+
+@require_safe
+@requires("view")
+def dataset(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """The images of an actor, and what stands against training on them."""
+    get_object_or_404(Actor, pk=actor_id)
+    TrainingDataset.objects.get_or_create(actor_id=actor_id)
+    context = page_context(request, _dataset(actor_id))
+    return render(request, "actors/dataset_body.html" if request.htmx else "actors/dataset.html", context)
+
+
+def page_context(request: HttpRequest, found: TrainingDataset) -> dict[str, Any]:
+    """What page and fragments show."""
+    images = numbered(found)
+    lists = {key: [image for image in images if keep(image)] for key, (_, keep) in SHOWS.items()}
+    show = request.GET.get("show", request.POST.get("show", "all"))
+    show = show if show in lists else "all"
+    page = Paginator(lists[show], PAGE).get_page(request.GET.get("page"))
+    return {
+        "section": "library",
+        "tab": "dataset",
+        "actor": found.actor,
+        "dataset": found,
+        "images": images,
+        "page": page,
+        "page_links": [(number, f"?show={show}&page={number}") for number in page.paginator.page_range],
+        "shows": [(key, label, len(lists[key])) for key, (label, _) in SHOWS.items()],
+        "show": show,
+        "side": Side(found, images),
+        "may_curate": can(request.user, "curate"),
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires("view", POST="curate")
+def image(request: HttpRequest, actor_id: int, image_id: int) -> HttpResponse:
+    """One image: GET shows it with its form, POST changes it unless somebody was faster."""
+    found = _dataset(actor_id)
+    shown = next((each for each in numbered(found) if each.pk == image_id), None)
+    if shown is None:
+        return HttpResponse("No such image.", status=404, content_type="text/plain")
+    if request.method != "POST":
+        context = page_context(request, found) | {"image": shown, "editing": True}
+        return render(request, "actors/dataset_thumb.html" if request.htmx else "actors/image.html", context)
+    overtaken = ""
+    try:
+        values = _values(request)
+        expected = {shown.pk: int(request.POST.get("edit", shown.edit))}
+        edits.change(
+            found,
+            {shown.pk: values},
+            f"{shown.file_name}: {_words(values)}",
+            by=person(request),
+            expected=expected,
+        )
+    except Overtaken as conflict:
+        overtaken = str(conflict)
+    except (CannotEdit, ValueError) as error:
+        messages.error(request, str(error))
+    if not request.htmx:
+        if overtaken:
+            messages.error(request, f"{overtaken} Your text: {request.POST.get('caption', '')}")
+        return _back(request, actor_id, shown)
+    return _thumb(request, actor_id, shown, overtaken)
+
+
+def _values(request: HttpRequest) -> dict[str, Any]:
+    """The fields that the form names."""
+    values: dict[str, Any] = {}
+    if "included" in request.POST:
+        values["included"] = request.POST["included"] == "1"
+    for field in ("caption", "notes"):
+        if field in request.POST:
+            values[field] = " ".join(request.POST[field].split())[: edits.MAX_CAPTION]
+    if "crop" in request.POST:
+        values["crop"] = read_crop(request.POST["crop"])
+    return values
+
+
+def read_crop(text: str) -> list[float] | None:
+    """``10 5 80 90``: left, top, width, height in percent; empty takes the hint away."""
+    if not text.strip():
+        return None
+    parts = [round(float(part) / 100, 4) for part in text.replace(",", " ").split()]
+    if len(parts) != 4 or not all(0 <= part <= 1 for part in parts) or 0 in parts[2:]:
+        raise CannotEdit("A crop hint is left, top, width and height in percent, such as 10 5 80 90.")
+    if parts[0] + parts[2] > 1 or parts[1] + parts[3] > 1:
+        raise CannotEdit("The crop hint leads out of the picture.")
+    return parts
+
+
+def _words(values: dict[str, Any]) -> str:
+    if "included" in values:
+        return "used" if values["included"] else "left out"
+    return ", ".join(values) or "nothing"
+
+
+def _thumb(request: HttpRequest, actor_id: int, shown: TrainingImage, overtaken: str = "") -> HttpResponse:
+    context = page_context(request, _dataset(actor_id))
+    fresh = next(each for each in context["images"] if each.pk == shown.pk)
+    mine = request.POST.get("caption", "") if overtaken else ""
+    context |= {"image": fresh, "overtaken": overtaken, "mine": mine, "editing": bool(mine), "oob": True}
+    return render(request, "actors/dataset_thumb.html", context)
+
+
+def _back(request: HttpRequest, actor_id: int, shown: TrainingImage | None = None) -> HttpResponse:
+    """The page again, where the person was."""
+    if request.htmx:
+        return render(request, "actors/dataset_body.html", page_context(request, _dataset(actor_id)))
+    anchor = f"#image-{shown.pk}" if shown else ""
+    return redirect(f"{reverse('dataset', args=[actor_id])}?show={request.POST.get('show', 'all')}{anchor}")
+
+
+@require_POST
+@requires("curate")
+def decide(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """What a finding asks for: keep one of a pair, or accept it with a reason."""
+    found, by = _dataset(actor_id), person(request)
+    one = get_object_or_404(found.images, pk=request.POST.get("image"))
+    try:
+        if request.POST.get("drop"):
+            edits.keep_one(found, one, get_object_or_404(found.images, pk=request.POST["drop"]), by=by)
+        else:
+            code = request.POST.get("code", "")
+            edits.accept(found, one, code, request.POST.get("reason", ""), by=by)
+    except CannotEdit as error:
+        messages.error(request, str(error))
+    return _back(request, actor_id, one)
+
+
+@require_POST
+@requires("curate")
+def captions(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Captions of all used images at once."""
+    found, by, post = _dataset(actor_id), person(request), request.POST
+    try:
+        how = post.get("how")
+        if how == "replace":
+            made = edits.replace_in_captions(found, post.get("find", ""), post.get("replacement", ""), by=by)
+        elif how == "prefix":
+            made = edits.prefix_captions(found, post.get("prefix", ""), by=by)
+        else:
+            empty_only = post.get("empty_only") == "1"
+            made = edits.template_captions(found, post.get("template", ""), empty_only=empty_only, by=by)
+        messages.info(request, f"{len(made.after)} captions changed." if made else "No caption changed.")
+    except CannotEdit as error:
+        messages.error(request, str(error))
+    return redirect("dataset", actor_id)
+
+
+@require_POST
+@requires("curate")
+def undo(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Takes the latest edit back."""
+    taken, kept = edits.undo(_dataset(actor_id), by=person(request))
+    if taken is None:
+        messages.info(request, "There is nothing to undo.")
+    else:
+        rest = f" {kept} images were changed since and stay." if kept else ""
+        messages.info(request, f"Undone: {taken.summary}.{rest}")
+    return redirect("dataset", actor_id)
+
+
+@require_POST
+@requires("curate")
+def order(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """``{"ids": […]}`` puts the images into that order; ``first=ID`` puts one first."""
+    found = _dataset(actor_id)
+    if request.content_type == "application/json":
+        try:
+            ids = [int(each) for each in json.loads(request.body)["ids"]]
+        except (ValueError, KeyError, TypeError):
+            return HttpResponse('Send {"ids": [3, 1, 2]}.', status=400, content_type="text/plain")
+    else:
+        ids = [int(request.POST.get("first") or 0)]
+    edits.reorder(found, ids, by=person(request))
+    return _back(request, actor_id)
+
+
+@require_POST
+@requires("curate")
+def poster(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Which image stands for the actor in the library."""
+    found = _dataset(actor_id)
+    chosen = get_object_or_404(found.images, pk=request.POST.get("image"))
+    found.actor.poster = chosen
+    found.actor.save(update_fields=["poster", "updated_at"])
+    messages.info(request, f"{chosen.file_name} is the poster.")
+    return _back(request, actor_id, chosen)
+
+
+@require_POST
+@requires("curate")
+def sync(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Pushes what is only local and compares with the object store, now."""
+    found = _dataset(actor_id)
+    for line in push_local(found, by=person(request)):
+        messages.error(request, line)
+    messages.info(request, f"{sync_dataset(found).summary()}.")
+    tasks.inspect_later(found)
+    return redirect("dataset", actor_id)
+
+
+@require_POST
+@requires("curate")
+def inspect(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Looks at every file again; also says what the images are."""
+    found = _dataset(actor_id)
+    if request.POST.get("kind") in TrainingDataset.Kind.values:
+        TrainingDataset.objects.filter(pk=found.pk).update(kind=request.POST["kind"])
+    count = tasks.inspect_again(found)
+    messages.info(request, f"{count} images are being inspected.")
+    return redirect("dataset", actor_id)
+
+
+@require_safe
+@requires("view")
+def download(request: HttpRequest, actor_id: int) -> StreamingHttpResponse:
+    """The used images with their captions as a ZIP, or the captions alone."""
+    found, captions_only = _dataset(actor_id), request.GET.get("only") == "captions"
+    content = archives.pack(found, captions_only=captions_only)
+    response = StreamingHttpResponse(content, content_type="application/zip")
+    what = "captions" if captions_only else "dataset"
+    name = f"{found.actor.number}_{what}_{timezone.now():%Y-%m-%d}.zip"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require_safe
+@requires("view")
+def pair(request: HttpRequest, actor_id: int, one: int, other: int) -> HttpResponse:
+    """Two near duplicates side by side, large."""
+    found = _dataset(actor_id)
+    images = [each for each in numbered(found) if each.pk in (one, other)]
+    context = page_context(request, found) | {"pair": images}
+    return render(request, "actors/pair.html", context)
+
+
+@require_safe
+@requires("view")
+def changes(request: HttpRequest, actor_id: int, number: int) -> HttpResponse:
+    """What changed since a version was trained."""
+    found = _dataset(actor_id)
+    version = get_object_or_404(found.actor.versions, number=number)
+    trained = {row["url"]: row.get("caption", "") for row in version.images}
+    now = {each.url: each for each in numbered(found) if each.included and each.is_synced}
+    context = page_context(request, found) | {
+        "version": version,
+        "added": [each for url, each in now.items() if url not in trained],
+        "removed": [(url.rsplit("/", 1)[-1], caption) for url, caption in trained.items() if url not in now],
+        "recaptioned": [
+            (now[url], caption)
+            for url, caption in trained.items()
+            if url in now and now[url].caption != caption
+        ],
+    }
+    return render(request, "actors/changes.html", context)
