@@ -22,6 +22,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from actors import storage
+from actors.permissions import can
 
 #: Shown by browsers in place; everything else is a download, so that nothing runs as a page.
 SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/avif")
@@ -31,10 +32,10 @@ SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/avif")
 @login_not_required
 @require_http_methods(["GET", "HEAD", "PUT"])
 def file(request: HttpRequest, key: str) -> HttpResponseBase:
-    """GET or PUT one object: for whoever holds a signed link; GET also for the signed-in."""
+    """GET or PUT one object: for whoever holds a signed link; GET also for people who may view."""
     method = "put" if request.method == "PUT" else "get"
     allowed = storage.token_allows(request.GET.get("token", ""), method, key)
-    if not allowed and not (method == "get" and request.user.is_authenticated):
+    if not allowed and not (method == "get" and can(request.user, "view")):
         return HttpResponse("This link is not valid or has expired.", status=403, content_type="text/plain")
     return put_file(request, key) if method == "put" else get_file(key)
 

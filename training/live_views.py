@@ -12,12 +12,14 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from actors import storage
+from actors.models import Actor
 from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training import launch, tasks
 from training.live import Picture
 from training.models import NotCompleted, TrainingVersion
 from training.parameters import ParameterErrors
+from training.rollback import NothingToRollBack, roll_back
 from training.runpod import RunPodError
 from training.standing import standing
 
@@ -104,6 +106,22 @@ def mark_good(request: PageRequest, pk: int) -> HttpResponse:
         instead = f" instead of {former.name}" if former and former.pk != version.pk else ""
         messages.success(request, f"{version.name} is the good version now{instead}.")
     return redirect(version)
+
+
+@require_POST
+@requires("curate")
+def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
+    """Back to the version that was good before. ``instead_of`` is the good version that the page showed."""
+    person = get_object_or_404(Actor, pk=actor_id)
+    seen = request.POST.get("instead_of", "")
+    instead_of = int(seen) if seen.isdecimal() and len(seen) < 19 else None
+    try:
+        version = roll_back(person, request.user, instead_of=instead_of)
+    except NothingToRollBack as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, f"{version.name} is the good version again.")
+    return redirect("versions", actor_id)
 
 
 @require_POST
