@@ -40,6 +40,11 @@ MAX_TOKENS = 28
 CAPTION_DROPOUT = 0.1
 EMA_DECAY = 0.999
 PROMPTS = 8
+#: Words of registry names.
+NAME_WORDS = (
+    *("male", "female", "european", "asian", "black", "african", "indian", "nordic", "latino", "hispanic"),
+    *("arab", "middle", "eastern", "south", "north", "east", "west", "american", "caribbean", "mixed"),
+)
 
 
 def paint_chunk(job: tuple[int, int]) -> tuple[np.ndarray[Any, Any], list[str]]:
@@ -91,11 +96,18 @@ def fit_codec(pixels: Tensor) -> PatchCodec:
 
 
 def make_tokenizer(captions: list[str]) -> PreTrainedTokenizerFast:
-    """Words of the captions, and characters for every other word (a trigger token)."""
+    """Words of the captions, and pieces for every other word (a trigger token).
+
+    Registry names (``0007_nordic_41_female``) come apart into few pieces, so that captions with such a
+    trigger stay within ``MAX_TOKENS``; anything else comes apart into characters. No caption of the base
+    holds these pieces, so their embeddings stay as random as a rare word's.
+    """
     words = sorted({word for caption in captions for word in caption.replace(",", " ").lower().split()})
     letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
     pieces = ["<pad>", "<eos>", "<unk>", *letters, *(f"##{letter}" for letter in letters)]
-    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys([*pieces, *words]))}
+    parts = [*(f"{number:02d}" for number in range(100)), *NAME_WORDS]
+    pieces = [*pieces, *words, *parts, *(f"##{part}" for part in parts)]
+    vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>", max_input_chars_per_word=100))
     tokenizer.normalizer = normalizers.Sequence(
         [
