@@ -1,0 +1,1 @@
+"""What is measured, against what. Never part of the tests: numbers depend on the machine."""
