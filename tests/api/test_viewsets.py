@@ -71,7 +71,6 @@ def test_a_list_takes_the_same_queries_for_few_and_many(
 @pytest.mark.parametrize(
     ("query", "names_field"),
     [
-        ("cursor=!", "cursor"),
         ("cursor=cD0lMDA=", "cursor"),
         ("ordering=-created_at&cursor=cD15ZXN0ZXJkYXk=", "cursor"),
         ("age_min=abc", "age_min"),
@@ -150,7 +149,9 @@ def test_an_image_left_out_is_left_out_of_the_registry_and_can_be_undone(client:
 
 def test_a_launch_uses_the_recommended_values_where_none_are_named(client: Client) -> None:
     actor = make_actor()
-    answer = send(client, "POST", "/api/versions", {"actor": actor.pk, "parameters": {"max_train_steps": 600}})
+    answer = send(
+        client, "POST", "/api/versions", {"actor": actor.pk, "parameters": {"max_train_steps": 600}}
+    )
     version = TrainingVersion.objects.get()
     assert (answer.status_code, answer.json()["id"]) == (201, version.pk)
     assert (version.max_train_steps, version.learning_rate) == (600, 0.002)
@@ -251,7 +252,7 @@ def test_an_import_is_tried_dry_and_then_done(client: Client) -> None:
     assert "Record 0 (id 8)" in bad.json()["registry"][0]
 
 
-def test_a_dead_endpoint_is_a_502_with_the_reason(client: Client, settings: Any, monkeypatch: Any) -> None:
+def test_a_dead_endpoint_is_a_502_with_the_reason(client: Client, settings: Any) -> None:
     settings.RUNPOD_BASE_URL = "http://127.0.0.1:9/v2"
     answer = client.get("/api/endpoint/health")
     assert (answer.status_code, "127.0.0.1:9" in answer.json()["detail"]) == (502, True)
