@@ -36,7 +36,12 @@ def finish(upload: ImageUpload) -> None:
     if size > settings.MAX_IMAGE_BYTES or upload.file_name.lower().endswith(".zip"):
         async_task("actors.tasks.finish_upload", str(upload.pk), task_name=f"unpack {upload.pk}")
     else:
-        settle(upload)
+        try:
+            settle(upload)
+        except Exception:
+            # Ours, not the file's: the bytes are still there, and the browser asks again.
+            ImageUpload.objects.filter(pk=upload.pk, state=State.WORKING).update(state=State.WAITING)
+            raise
 
 
 def start_url(dataset: TrainingDataset, url: str, *, by: User | None) -> ImageUpload:

@@ -16,6 +16,8 @@ from actors.models import Actor, ImageUpload, TrainingDataset, TrainingImage
 BATCH = 20
 #: Uploads that never finished, and the record of those that did, are dropped after this.
 KEEP_UPLOADS = timedelta(days=2)
+#: A task that has not ended by then has died with its machine.
+STUCK_AFTER = timedelta(hours=1)
 
 
 def inspect_later(dataset: TrainingDataset) -> int:
@@ -61,6 +63,9 @@ def sync(actor_id: int) -> None:
 
 def tidy() -> None:
     """Once an hour: drops old uploads with their bytes, and inspects what slipped through."""
+    ImageUpload.objects.filter(
+        state=ImageUpload.State.WORKING, created_at__lt=timezone.now() - STUCK_AFTER
+    ).update(state=ImageUpload.State.REFUSED, message="Its task was cut off. Send it again.")
     old = ImageUpload.objects.filter(created_at__lt=timezone.now() - KEEP_UPLOADS)
     for upload in old.iterator():
         storage.delete(storage.own(upload.key).s3)

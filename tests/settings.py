@@ -30,3 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from actortrain_site.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+if "sqlite" in DATABASES["default"]["ENGINE"]:  # noqa: F405
+    # A file, as in production: in memory, writers of a live server don't queue but fail at once.
+    DATABASES["default"]["TEST"] = {"NAME": str(_room / "test.sqlite3")}  # noqa: F405

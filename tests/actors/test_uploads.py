@@ -307,14 +307,10 @@ def test_scripts_svgs_and_nested_archives_in_a_zip_are_refused(media: Path, acto
     assert (done.added, len(done.refused)) == ([], 4)
 
 
-@pytest.mark.parametrize(
-    "content", [b"PK\x03\x04 and then nothing", b"PK\x05\x06" + b"\0" * 18, PICTURE[:50]]
-)
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and then nothing", b"", PICTURE[:50]])
 def test_a_broken_zip_is_no_crash(media: Path, actor: Actor, content: bytes) -> None:
-    try:
-        assert unpacked(actor, io.BytesIO(content)).added == []
-    except archives.RefusedArchive as refusal:
-        assert "broken" in str(refusal)
+    with pytest.raises(archives.RefusedArchive, match="broken"):
+        unpacked(actor, io.BytesIO(content))
 
 
 def test_what_file_managers_leave_behind_is_passed_over(media: Path, actor: Actor) -> None:
@@ -421,7 +417,7 @@ def test_redirects_in_a_circle_end(origin: str) -> None:
 
 def test_a_name_is_looked_up_once_so_a_changed_answer_changes_nothing(origin: str) -> None:
     answers = iter(["127.0.0.1", "10.0.0.1"])
-    assert fetched(f"{origin}/a.png", resolve=lambda host, port: next(answers)) == PICTURE
+    assert fetched(f"{origin}/a.png", resolve=lambda *_: next(answers)) == PICTURE
     assert next(answers) == "10.0.0.1", "the second answer was never asked for"
 
 
