@@ -1,0 +1,167 @@
+"""The pages in a real browser: by mouse, by keyboard, on the phone, live; and what axe says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from tests.factories import make_actor, make_version
+from training.models import Status, TrainingVersion
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture(autouse=True)
+def quiet_end(page: Page) -> Iterator[None]:
+    """No request is on its way while the database is emptied."""
+    yield
+    page.goto("about:blank")
+    page.wait_for_load_state("networkidle")
+
+
+def complaints(page: Page) -> list[str]:
+    """What axe finds, and whether anything is wider than the screen."""
+    page.wait_for_load_state()
+    found = [
+        f"{violation['id']}: {violation['nodes'][0]['html']}"
+        for violation in Axe().run(page).response["violations"]
+    ]
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [*found, *([f"{wider} px too wide"] if wider > 0 else [])]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(signed_in_page: Page, width: int, scheme: str) -> None:
+    page = signed_in_page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    running = make_version(
+        status=Status.TRAINING, step=90, stage="training", loss_history=[[1, 0.9], [90, 0.4]]
+    )
+    done = make_version(running.actor)
+    failed = make_version(status=Status.FAILED, error="The worker ran out of memory. " * 9)
+    make_actor(images=0)
+    actor = f"/actors/{done.actor_id}"
+    addresses = [
+        *("/actors/", "/actors/?view=table", "/actors/?q=nobody", "/activity/", "/nowhere"),
+        *(
+            f"{actor}/",
+            f"{actor}/versions",
+            f"{actor}/history",
+            f"/actors/{failed.actor_id}/?learning_rate=x",
+        ),
+        *(f"/trainings/{version.pk}/" for version in (running, done, failed)),
+    ]
+    found = {}
+    for address in addresses:
+        page.goto(address)
+        found[address] = complaints(page)
+    assert {address: told for address, told in found.items() if told} == {}
+
+
+def test_the_library_filters_while_typing_and_keeps_it_in_the_address(signed_in_page: Page) -> None:
+    page = signed_in_page
+    make_actor(description="purple mohawk")
+    make_actor(sex="male")
+    page.goto("/actors/")
+    page.keyboard.press("/")
+    page.keyboard.type("mohawk")
+    expect(page.locator(".poster")).to_have_count(1)
+    assert "q=mohawk" in page.url
+    expect(page.get_by_label("Search actors")).to_be_focused()
+    page.get_by_label("Search actors").fill("")
+    expect(page.locator(".poster")).to_have_count(2)
+    page.get_by_role("checkbox", name="Male", exact=False).last.check()
+    expect(page.locator(".poster")).to_have_count(1)
+    expect(page.locator(".chip")).to_have_text(re.compile("Sex Male"))
+    page.go_back()
+    expect(page.locator(".poster")).to_have_count(2)
+
+
+def test_arrows_move_between_posters_and_enter_opens(signed_in_page: Page) -> None:
+    page = signed_in_page
+    second = [make_actor() for _ in range(3)][1]
+    page.goto("/actors/?sort=number")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/actors/{second.pk}/")
+
+
+def test_more_actors_are_shown_below(signed_in_page: Page) -> None:
+    page = signed_in_page
+    for _ in range(40):
+        make_actor(images=0)
+    page.goto("/actors/")
+    page.get_by_role("link", name="Show 4 more").click()
+    expect(page.locator(".poster")).to_have_count(40)
+
+
+def test_a_slider_sets_the_field_and_the_advice_follows(signed_in_page: Page) -> None:
+    page = signed_in_page
+    page.goto(f"/actors/{make_actor().pk}/")
+    page.get_by_label("Steps, slider").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("2000")
+    expect(page.get_by_text("Auto-adjust would change 1 value")).to_be_visible()
+    page.get_by_role("button", name="Apply 1 change").click()
+    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("400")
+    page.get_by_label(re.compile("^Learning rate learning")).fill("7")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Learning rate must be a number from")).to_be_visible()
+    expect(page.get_by_text("Correct the marked parameters first.")).to_be_visible()
+
+
+def test_enter_in_a_field_starts_nothing(signed_in_page: Page) -> None:
+    page = signed_in_page
+    page.goto(f"/actors/{make_actor().pk}/")
+    page.get_by_label(re.compile("^Steps max_train")).fill("300")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**max_train_steps=300**")
+    assert not TrainingVersion.objects.exists()
+
+
+def test_a_training_is_watched_to_its_end_and_marked_good(signed_in_page: Page) -> None:
+    page = signed_in_page
+    version = make_version(status=Status.TRAINING, stage="training", step=40)
+    page.goto(version.get_absolute_url())
+    expect(page).to_have_title(re.compile("^10 %"))
+    TrainingVersion.objects.filter(pk=version.pk).update(
+        step=200, loss_history=[[1, 0.9], [200, 0.3]], updated_at=timezone.now()
+    )
+    expect(page.locator(".stepno")).to_contain_text("200")
+    expect(page.locator("#loss svg.chart")).to_be_visible()
+    version.complete("https://b.s3.us-east-1.amazonaws.com/x.safetensors")
+    page.get_by_role("button", name="Mark good", exact=True).click()
+    page.get_by_label("Why?").fill("likeness holds")
+    page.get_by_role("button", name=f"Mark {version.name} good").click()
+    expect(page.get_by_text("is the good version now")).to_be_visible()
+    version.refresh_from_db()
+    assert version.is_good
+    assert version.good_reason == "likeness holds"
+
+
+def test_cancelling_asks_first(signed_in_page: Page) -> None:
+    page = signed_in_page
+    version = make_version(status=Status.QUEUED)
+    page.goto(version.get_absolute_url())
+    page.get_by_role("button", name="Cancel training").click()
+    page.get_by_role("button", name="Go on training").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Cancel training").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel training").click()
+    expect(page.locator(".live-head")).to_contain_text("Cancelled")
+
+
+def test_the_theme_switch_survives_a_reload(signed_in_page: Page) -> None:
+    page = signed_in_page
+    page.emulate_media(color_scheme="light")
+    page.get_by_role("button", name="Switch between dark and light").click()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
