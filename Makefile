@@ -53,7 +53,7 @@ bench: $(RUN_TOOLS) $(DEV_TOOLS) ## Run the benchmarks
 	$(PY) -m benchmarks
 
 screenshots: $(RUN_TOOLS) $(DEV_TOOLS) chromium ## Take the pictures of the documentation again
-	$(PY) -m scripts.screenshots
+	$(PY) -m tests.screenshots
 
 # The worker comes first: it installs on its own, and the site agrees with it.
 lock: $(DEV_TOOLS) ## Lock the requirements again, after a change of an .in file (UPGRADE=1 takes newer versions)
