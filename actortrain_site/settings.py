@@ -6,6 +6,7 @@ local endpoint. A wrong or half-set variable raises ``ImproperlyConfigured`` wit
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -67,7 +68,6 @@ def read_environment() -> dict[str, Any]:
         "DATABASE": env.dj_db_url("DATABASE_URL", f"sqlite:///{var / 'actortrain.sqlite3'}"),
         "TASK_WORKERS": env.int("TASK_WORKERS", 3),
         "BASE_MODEL": env.str("BASE_MODEL", ""),
-        "GPU_PRICE_PER_SECOND": env.float("GPU_PRICE_PER_SECOND", 0.0),
         "DECIDE_AFTER": timedelta(seconds=env.int("DECIDE_AFTER_SECONDS", 600)),
         "LONG_WAIT": timedelta(minutes=env.int("LONG_WAIT_MINUTES", 30)),
         "NOTIFY_EMAILS": env.list("NOTIFY_EMAILS", []),
@@ -75,7 +75,7 @@ def read_environment() -> dict[str, Any]:
         "ACTORS_JSON_PUBLIC": env.bool("ACTORS_JSON_PUBLIC", False),
         "CORS_ALLOWED_ORIGINS": env.list("CORS_ALLOWED_ORIGINS", []),
     }
-    values.update(read_object_store(), **read_endpoint(var))
+    values.update(read_object_store(), **read_endpoint(var), **read_prices())
     return values
 
 
@@ -119,6 +119,34 @@ def read_endpoint(var: Path) -> dict[str, Any]:
         "RUNPOD_ENDPOINT_ID": "local",
         "RUNPOD_API_KEY": env.str("ACTORTRAIN_ENDPOINT_KEY", "") or kept_secret(var / "endpoint_key"),
         "LOCAL_ENDPOINT": True,
+    }
+
+
+def read_prices() -> dict[str, Any]:
+    """What a second of the endpoint's GPU costs: one price, or a list of GPUs and the one it has."""
+    text, gpu = env.str("GPU_PRICES", "").strip(), env.str("RUNPOD_GPU", "")
+    try:
+        pairs = (
+            json.loads(text)
+            if text.startswith("{")
+            else dict(part.split("=") for part in text.split(",") if part)
+        )
+        prices = {str(name).strip(): float(price) for name, price in pairs.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise ImproperlyConfigured(
+            "GPU_PRICES must look like L40S=0.00053,H100=0.00116 (US dollars a second), or be JSON."
+        ) from None
+    if gpu and gpu not in prices:
+        raise ImproperlyConfigured(f"RUNPOD_GPU is {gpu!r}, but GPU_PRICES has no price for it.")
+    if len(prices) > 1 and not gpu:
+        need("RUNPOD_GPU", "GPU_PRICES names more than one")
+    price = prices[gpu or next(iter(prices))] if prices else env.float("GPU_PRICE_PER_SECOND", 0.0)
+    if not 0 <= price < 1:
+        raise ImproperlyConfigured(f"A GPU's price is US dollars a second, so {price} can't be right.")
+    return {
+        "GPU_PRICE_PER_SECOND": price,
+        "WORKER_START_SECONDS": env.float("WORKER_START_SECONDS", None),
+        "WORKER_IDLE_SECONDS": env.float("WORKER_IDLE_SECONDS", 5.0),
     }
 
 
@@ -269,7 +297,11 @@ RUNPOD_API_KEY: str = _values["RUNPOD_API_KEY"]
 LOCAL_ENDPOINT: bool = _values["LOCAL_ENDPOINT"]
 #: Which base model trainings use: ``embedded`` for the local endpoint, ``flux`` for RunPod.
 BASE_MODEL: str = _values["BASE_MODEL"] or ("embedded" if LOCAL_ENDPOINT else "flux")
+#: US dollars; 0 shows no cost.
 GPU_PRICE_PER_SECOND: float = _values["GPU_PRICE_PER_SECOND"]
+#: Seconds that are billed before and after a job; the start is learned when it is not set.
+WORKER_START_SECONDS: float | None = _values["WORKER_START_SECONDS"]
+WORKER_IDLE_SECONDS: float = _values["WORKER_IDLE_SECONDS"]
 #: So long after a submission whose answer is lost, a person may decide what became of it.
 DECIDE_AFTER: timedelta = _values["DECIDE_AFTER"]
 #: A training that waits longer than this for a worker is told to people.

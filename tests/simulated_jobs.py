@@ -166,16 +166,28 @@ class SimulatedJobs:
         if upload:
             url = upload["url"]
         if upload and self.faults.uploads:
-            async with httpx.AsyncClient() as client:
-                try:
-                    (await client.put(upload["put_url"], content=lora)).raise_for_status()
-                except httpx.HTTPError as error:
-                    job.error = f"The LoRA could not be stored: {error}"
-                    return
+            problem = await self._store(upload["put_url"], lora)
+            if problem:
+                job.error = f"The LoRA could not be stored: {problem}"
+                return
         info = {"size_bytes": len(lora), "download_url": url, "sha256": hashlib.sha256(lora).hexdigest()}
         job.output = {"loraUrl": url, "loraName": name, "model_info": info}
         if self.faults.progress != "none":
             job.output["progress"] = self._picture(job, 1.0)
+
+    async def _store(self, put_url: str, content: bytes) -> str:
+        """What went wrong; empty when it is stored. Like the real worker it tries several times."""
+        problem = ""
+        async with httpx.AsyncClient() as client:
+            for attempt in range(12):
+                await self._sleep(20 if attempt else 0)
+                try:
+                    (await client.put(put_url, content=content)).raise_for_status()
+                except httpx.HTTPError as error:
+                    problem = str(error) or type(error).__name__
+                else:
+                    return ""
+        return problem
 
     async def _call_back(self, job: Job) -> None:
         if not job.webhook or self.faults.webhook == "lost":

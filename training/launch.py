@@ -16,9 +16,9 @@ from django_q.tasks import async_task
 
 from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor, TrainingDataset, TrainingImage
 from actors.permissions import can
-from training import payload
+from training import costs, payload
 from training.base_models import BaseModel, base_model
-from training.estimates import Estimate, FinishedRun, cost, estimate_seconds
+from training.estimates import Estimate, FinishedRun, estimate_seconds
 from training.models import Status, TrainingVersion
 from training.parameters import Parameters, validate
 
@@ -271,18 +271,14 @@ def estimate_of(version: TrainingVersion) -> Estimate:
 
 def cost_of(seconds: float) -> Decimal | None:
     """What a run of this length costs; ``None`` where no price is configured (the local endpoint)."""
-    if not settings.GPU_PRICE_PER_SECOND:
-        return None
-    return cost(seconds, Decimal(str(settings.GPU_PRICE_PER_SECOND)))
+    bill = costs.bill_for(seconds)
+    return bill.total if bill else None
 
 
 def cost_so_far(version: TrainingVersion, now: datetime) -> Decimal | None:
     """By RunPod's own time once it has told it, else by the clock."""
-    if version.execution_ms:
-        return cost_of(version.execution_ms / 1000)
-    if version.started_at is None:
-        return None
-    return cost_of(((version.finished_at or now) - version.started_at).total_seconds())
+    bill = costs.bill_of(version, now)
+    return bill.total if bill else None
 
 
 def preview_body(actor: Actor, values: Mapping[str, object]) -> dict[str, Any]:
