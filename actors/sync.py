@@ -81,7 +81,7 @@ def sync_dataset(dataset: TrainingDataset) -> SyncReport:
     _find_rowless(listings.get(own, {}), images, report)
     with transaction.atomic():
         TrainingImage.objects.bulk_update(
-            checked, ["state", "etag", "checked_at", "inspected_at"], batch_size=200
+            checked, ["state", "etag", "checked_at", "inspected_at", "size_bytes"], batch_size=200
         )
         if report.missing or report.changed or report.found_again:
             dataset.touch()
@@ -110,6 +110,7 @@ def _compare(image: TrainingImage, found: Stored | None, report: SyncReport) -> 
     if other_bytes or other_size:
         report.changed.append(image.file_name)
         image.inspected_at = None  # hash, numbers and thumbnail are of the old bytes
+        image.size_bytes = image.size_bytes if image.original_url else found.size
     image.etag = found.etag
 
 

@@ -58,3 +58,11 @@ def as_file(image: Image.Image, kind: str = "PNG", **options: Any) -> IO[bytes]:
 
 def as_bytes(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return as_file(image, kind, **options).read()
+
+
+def turned_photograph() -> bytes:
+    """A JPEG from a telephone: lying on its side, with the place it was taken at."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0)}
+    return as_bytes(portrait().crop((0, 0, 512, 300)), "JPEG", exif=exif.tobytes())

@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings as SettingsWrapper
 from actors import images, ingest, storage
 from actors.images import RefusedImage
 from actors.models import TrainingImage
-from tests.actors.pictures import as_bytes, as_file, portrait
+from tests.actors.pictures import as_bytes, as_file, portrait, turned_photograph
 from tests.factories import make_actor
 
 
@@ -92,14 +92,6 @@ def test_a_file_above_the_limit_is_refused_with_its_size(settings: SettingsWrapp
     settings.MAX_IMAGE_BYTES = 1000
     with pytest.raises(RefusedImage, match="at most 0 MB"):
         images.examine(as_file(portrait()))
-
-
-def turned_photograph() -> bytes:
-    """A JPEG from a telephone: lying on its side, with the place it was taken at."""
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    exif[0x8825] = {1: "N", 2: (52.0, 31.0, 12.0)}
-    return as_bytes(portrait().crop((0, 0, 512, 300)), "JPEG", exif=exif.tobytes())
 
 
 @pytest.mark.django_db
