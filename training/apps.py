@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
+from django_q.signals import post_spawn
 
 
 class TrainingConfig(AppConfig):
@@ -15,6 +16,7 @@ class TrainingConfig(AppConfig):
         # The last app's turn: by then every permission exists.
         post_migrate.connect(_ensure_roles, sender=self)
         post_migrate.connect(_watch_versions, sender=self)
+        post_spawn.connect(_start_sweeping)
 
 
 def _ensure_schedule(**_: object) -> None:
@@ -24,6 +26,12 @@ def _ensure_schedule(**_: object) -> None:
     following.ensure_schedule()
     tasks.ensure_schedule()
     outbox.ensure_schedule()
+
+
+def _start_sweeping(**_: object) -> None:
+    from training.tasks import start_sweeping
+
+    start_sweeping()
 
 
 def _watch_versions(**kwargs: object) -> None:

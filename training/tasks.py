@@ -6,9 +6,11 @@ version's state allows, and leaves the rest to the next sweep.
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
 
+from django.db import DatabaseError
 from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task
@@ -29,6 +31,8 @@ from training.runpod import (
 )
 from training.stops import JobToStop
 from training.sweeping import ROUND_SECONDS, Sweep, work_left
+
+log = logging.getLogger(__name__)
 
 SWEEP = "training.tasks.sweep"
 #: How long one sweep goes on before it hands over to the next: a deployment waits no longer.
@@ -151,6 +155,17 @@ def sweep() -> None:
         lease.give_back()
     if work_left():
         async_task(SWEEP)
+
+
+def start_sweeping() -> None:
+    """A worker of the task queue has started, perhaps because another one died while it swept.
+
+    The dead one's task comes back after ten minutes, and the schedule looks every half minute at best.
+    """
+    try:
+        async_task(SWEEP)
+    except DatabaseError as error:  # the worker must come up all the same
+        log.warning("no sweep at the start of a worker: %s", error)
 
 
 def ensure_schedule() -> None:

@@ -46,6 +46,7 @@ def main() -> int:
     parser.add_argument("--actors", type=int, default=6)
     parser.add_argument("--keep", type=Path, help="leave database and logs here")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="actortrain-faults-", ignore_cleanup_errors=True) as temporary:
         room = options.keep or Path(temporary)
         room.mkdir(parents=True, exist_ok=True)
