@@ -2,7 +2,6 @@
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
-from django_q.signals import post_spawn
 
 
 class TrainingConfig(AppConfig):
@@ -12,6 +11,8 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         """The sweep is scheduled whenever the tables are there."""
+        from django_q.signals import post_spawn  # needs the apps
+
         post_migrate.connect(_ensure_schedule, sender=self)
         # The last app's turn: by then every permission exists.
         post_migrate.connect(_ensure_roles, sender=self)
