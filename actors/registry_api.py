@@ -38,7 +38,7 @@ def registry_json(request: HttpRequest) -> HttpResponseBase:
     # A 304 loads nothing.
     answer: HttpResponseBase | None = get_conditional_response(request, etag=tag)
     if answer is None:
-        current = snapshot.current()
+        current = snapshot.current(state)
         tag = etag(current.state, packed=packed)
         parts: Iterable[bytes] = current.packed() if packed else current.plain()
         answer = StreamingHttpResponse(parts, content_type="application/json")
@@ -53,7 +53,7 @@ def registry_json(request: HttpRequest) -> HttpResponseBase:
 
 def etag(state: snapshot.State, *, packed: bool) -> str:
     """A strong tag: the two encodings are two texts."""
-    return f'"r{state.revision}-{state.tag.hex[:16]}{"-gzip" if packed else ""}"'
+    return f'"r{state.revision}-{state.tag.replace("-", "")[:16]}{"-gzip" if packed else ""}"'
 
 
 def refuse(request: HttpRequest) -> JsonResponse | None:

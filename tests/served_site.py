@@ -108,9 +108,12 @@ def _version(actor: int, number: int, name: str) -> dict[str, Any]:
 
 @contextmanager
 def serve(
-    folder: Path, actors: int, *, database_url: str = "", processes: int = 2, **environment: str
+    folder: Path, actors: int, *, database_url: str = "", processes: int = 2, setup: str = ""
 ) -> Iterator[Site]:
-    """Serves a fresh registry of so many actors; on SQLite in the folder unless a database is named."""
+    """Serves a fresh registry of so many actors; on SQLite in the folder unless a database is named.
+
+    ``setup`` is code that fills the database instead, and prints a token at its end.
+    """
     write_registry(folder, actors)
     with own_database(database_url) as database:
         variables = os.environ | {
@@ -120,10 +123,9 @@ def serve(
             "SECRET_KEY": "only for a site that lives for minutes, and long enough",
             "DATABASE_URL": database or f"sqlite:///{folder / 'site.sqlite3'}",
             "LOG_LEVEL": "ERROR",
-            **environment,
         }
-        setup = [sys.executable, "-c", SETUP.format(folder=folder)]
-        made = subprocess.run(setup, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-c", setup or SETUP.format(folder=folder)]
+        made = subprocess.run(command, cwd=ROOT, env=variables, check=True, stdout=subprocess.PIPE, text=True)
         with gunicorn(variables, processes) as url:
             yield Site(url, made.stdout.split()[-1])
 

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from actors.models import Actor
+from actors.parsers import StrictJSONParser
 from actors.rest import said_by
 from training import merge
 from training.models import NotCompleted, TrainingVersion
@@ -62,8 +63,16 @@ class MarkedSerializer(SuccessSerializer):
     versions = WireVersionSerializer(many=True)
 
 
+class AnyTypeParser(StrictJSONParser):
+    """The old server read any body as JSON, whatever its Content-Type: ``curl -d`` says it is a form."""
+
+    media_type = "*/*"
+
+
 class OldPath(APIView):
     """Errors as the old clients expect them."""
+
+    parser_classes = (AnyTypeParser,)
 
     def handle_exception(self, error: Exception) -> Response:
         """``{"error": "what is wrong"}``."""
@@ -149,7 +158,7 @@ class TrainingVersionsView(OldPath):
             "list becomes exactly this one, or 412 when it has changed since it was read."
         ),
         parameters=[IF_MATCH],
-        request=VersionListSerializer,
+        request={"application/json": VersionListSerializer},
         responses=SuccessSerializer,
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -170,7 +179,7 @@ class MarkGoodView(OldPath):
     @extend_schema(
         summary="Mark a version good",
         description="The actor's former good version loses the mark; actors.json follows at once.",
-        request=MarkGoodSerializer,
+        request={"application/json": MarkGoodSerializer},
         responses=MarkedSerializer,
         examples=[OpenApiExample("Mark", value={"versionId": "3c2e-e2"}, request_only=True)],
     )

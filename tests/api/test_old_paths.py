@@ -236,3 +236,10 @@ def test_without_the_csrf_token_a_browser_session_changes_nothing(admin_user: Us
     answer = mark(strict, version.actor, {"versionId": version.public_id})
     assert answer.status_code == 403
     assert "CSRF" in answer.json()["error"]
+
+
+def test_a_body_is_read_as_json_whatever_its_type(client: Client) -> None:
+    version = make_version()
+    address, body = f"/api/actors/{version.actor_id}/mark-good", json.dumps({"versionId": version.public_id})
+    answer = client.post(address, body, content_type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.json()["success"]) == (200, True)
