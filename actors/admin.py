@@ -71,7 +71,7 @@ class ActorAdmin(HistoryAdmin):
 
     list_display = ("number", "picture", "name", "age", "sex", "ethnicity", "images", "retired_at")
     list_display_links = ("number", "name")
-    list_filter = (RetiredFilter, "sex", "ethnicity", "dataset__kind")
+    list_filter: tuple[Any, ...] = (RetiredFilter, "sex", "ethnicity", "dataset__kind")
     search_fields = ("=id", "name", "description", "ethnicity")
     list_select_related = ("poster",)
     autocomplete_fields = ("poster",)
@@ -86,7 +86,7 @@ class ActorAdmin(HistoryAdmin):
         "retired_at",
         ("versions_made", "created_at", "updated_at"),
     )
-    actions = ("mark_synced", "retire", "bring_back", "export_selection")
+    actions: tuple[str, ...] = ("mark_synced", "retire", "bring_back", "export_selection")
     change_list_template = "admin/actors/actor/change_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Actor]:
@@ -94,15 +94,11 @@ class ActorAdmin(HistoryAdmin):
         first = TrainingImage.objects.filter(
             dataset__actor=OuterRef("pk"), included=True, has_thumbnail=True
         ).order_by("position", "id")
-        return (
-            super()
-            .get_queryset(request)
-            .select_related("poster", "dataset")
-            .annotate(
-                first_image=Subquery(first.values("pk")[:1]),
-                included_count=_count_images(Q(included=True)),
-                synced_count=_count_images(Q(included=True, state=TrainingImage.State.SYNCED)),
-            )
+        actors: QuerySet[Actor] = super().get_queryset(request)
+        return actors.select_related("poster", "dataset").annotate(
+            first_image=Subquery(first.values("pk")[:1]),
+            included_count=_count_images(Q(included=True)),
+            synced_count=_count_images(Q(included=True, state=TrainingImage.State.SYNCED)),
         )
 
     @admin.display(description="No.", ordering="id")
@@ -206,7 +202,8 @@ class TrainingDatasetAdmin(HistoryAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingDataset]:
         """With the number of images."""
-        return super().get_queryset(request).annotate(image_count=Count("images"))
+        datasets: QuerySet[TrainingDataset] = super().get_queryset(request)
+        return datasets.annotate(image_count=Count("images"))
 
     @admin.display(description="images", ordering="image_count")
     def count(self, dataset: Any) -> int:

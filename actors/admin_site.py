@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.decorators import method_decorator
 
@@ -27,7 +27,7 @@ class StudioAdmin(admin.AdminSite):
         return can(request.user, "curate")
 
     @method_decorator(login_not_required)
-    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """The site's own login, so that lock-out and second factor can't be walked around."""
         target = request.GET.get("next") or resolve_url("admin:index")
         if request.user.is_authenticated:

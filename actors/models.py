@@ -156,6 +156,19 @@ class Actor(models.Model):
         Actor.objects.filter(pk=self.pk, retired_at=None).update(retired_at=Now())
 
 
+class Verdict(models.TextChoices):
+    """What an inspection says of a dataset."""
+
+    FIT = "fit", "Fit"
+    WARNINGS = "warnings", "Fit with warnings"
+    NOT_FIT = "not_fit", "Not fit"
+    NOT_INSPECTED = "not_inspected", "Not inspected yet"
+
+
+class TrainingDatasetQuerySet(TrackedQuerySet["TrainingDataset"]):
+    """Changes of many datasets at once are history too."""
+
+
 class TrainingDataset(models.Model):
     """The images of one actor, and what the registry claimed about them."""
 
@@ -175,13 +188,20 @@ class TrainingDataset(models.Model):
         default=list, blank=True, editable=False, help_text="What an inspection found in the set as a whole."
     )
     inspected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    verdict = models.CharField(
+        max_length=20,
+        choices=Verdict.choices,
+        default=Verdict.NOT_INSPECTED,
+        editable=False,
+        help_text="Whether a training makes sense; written with every change of images or findings.",
+    )
     synced_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When the object store was last compared."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = TrackedQuerySet["TrainingDataset"].as_manager()
+    objects = TrainingDatasetQuerySet.as_manager()
     history = Tracked("actor", "kind", "local_path")
 
     def __str__(self) -> str:
@@ -192,6 +212,14 @@ class TrainingDataset(models.Model):
         TrainingDataset.objects.filter(pk=self.pk).update(
             changed_at=Coalesce("changed_at", Now()), updated_at=Now()
         )
+        self.write_verdict()
+
+    def write_verdict(self) -> None:
+        """Call after every change of images or findings; lists of actors read it from the column."""
+        self.refresh_from_db(fields=["findings"])
+        self.verdict = self._weigh(list(self.images.filter(included=True)))
+        # An equal verdict writes nothing: every write makes the registry publish the actor again.
+        TrainingDataset.objects.filter(pk=self.pk).exclude(verdict=self.verdict).update(verdict=self.verdict)
 
     def included_images(self) -> list[TrainingImage]:
         """In order, from the prefetched set when there is one."""
@@ -219,13 +247,12 @@ class TrainingDataset(models.Model):
             dataset=self, number=last + 1, fingerprint=fingerprint, images=rows
         )
 
-    @property
-    def verdict(self) -> Verdict:
-        """Whether a training makes sense, from the last inspection's findings."""
-        included = self.included_images()
+    def _weigh(self, included: list[TrainingImage]) -> Verdict:
+        """From what the last inspection found, less what a Curator has accepted."""
         if not included:
             return Verdict.NOT_FIT
-        levels = {finding["level"] for finding in self.open_findings()}
+        open_findings = [*self.findings, *(each for image in included for each in image.open_findings())]
+        levels = {finding["level"] for finding in open_findings}
         if "error" in levels:
             return Verdict.NOT_FIT
         if any(image.inspected_at is None for image in included):
@@ -253,13 +280,8 @@ class TrainingDataset(models.Model):
         return [f"The registry claims {claimed} images; {count} are listed here."]
 
 
-class Verdict(models.TextChoices):
-    """What an inspection says of a dataset."""
-
-    FIT = "fit", "Fit"
-    WARNINGS = "warnings", "Fit with warnings"
-    NOT_FIT = "not_fit", "Not fit"
-    NOT_INSPECTED = "not_inspected", "Not inspected yet"
+class TrainingImageQuerySet(TrackedQuerySet["TrainingImage"]):
+    """Changes of many images at once are history too."""
 
 
 class TrainingImage(models.Model):
@@ -319,7 +341,7 @@ class TrainingImage(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = TrackedQuerySet["TrainingImage"].as_manager()
+    objects = TrainingImageQuerySet.as_manager()
     history = Tracked(
         "dataset", "url", "file_name", "state", "caption", "included", "notes", "crop", "accepted"
     )
@@ -379,6 +401,12 @@ class TrainingImage(models.Model):
 def prefetch_images() -> Prefetch[Any]:
     """The images of each actor's dataset in two queries, for lists."""
     return Prefetch("dataset__images", queryset=TrainingImage.objects.order_by("position", "id"))
+
+
+def prefetch_good_version() -> Prefetch[Any]:
+    """Of each actor's versions only the good one: all that the registry shows."""
+    versions: Any = Actor._meta.get_field("versions").related_model  # training builds on this app
+    return Prefetch("versions", queryset=versions.objects.filter(is_good=True))
 
 
 @transaction.atomic

@@ -17,11 +17,11 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 
 if TYPE_CHECKING:
     # Imported for real, these would load the API's settings, which name the classes of this app.
-    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+    from django.contrib.auth.models import AbstractUser, AnonymousUser
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
-    Person = AbstractBaseUser | AnonymousUser
+    Person = AbstractUser | AnonymousUser
 
 Action = Literal["view", "train", "curate", "admin"]
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
@@ -56,8 +56,7 @@ _ACCOUNT_MODULES = ("allauth.",)
 
 def can(person: Person, action: Action) -> bool:
     """Whether this person may do it. Unknown and inactive people may do nothing."""
-    # A person has is_active, a permission check and groups; Django's base class promises only the first.
-    return bool(person.is_active and person.has_perm(PERMISSIONS[action]))  # type: ignore[union-attr]
+    return bool(person.is_active and person.has_perm(PERMISSIONS[action]))
 
 
 def requires(action: Action, **by_method: Action) -> Callable[[View], View]:

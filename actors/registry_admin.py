@@ -49,7 +49,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Takes a file in and leads to its difference."""
     form = UploadForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
-        name = request.FILES["file"].name or "actors.json"
+        name = getattr(request.FILES["file"], "name", "") or "actors.json"
         person = cast("User", request.user)
         proposal = following.propose(form.cleaned_data["file"], f"Upload {name}"[:300], form.plan, by=person)
         return redirect(proposal)

@@ -52,11 +52,13 @@ AXES_LOCKOUT_TEMPLATE = "account/locked_out.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 
-KNOX_TOKEN_MODEL = "actors.AccessToken"
+KNOX_TOKEN_MODEL = "actors.AccessToken"  # noqa: S105  # a model, no password
 REST_KNOX = {"TOKEN_MODEL": KNOX_TOKEN_MODEL, "TOKEN_PREFIX": "at_"}
 
-# Letters: to the console until EMAIL_URL names a server, for example smtp://user:password@host:587.
+# Letters: to the console until EMAIL_URL names a server, for example smtp+tls://user:password@host:587.
 _email = env.dj_email_url("EMAIL_URL", "console://")
+if "EMAIL_BACKEND" not in _email:
+    raise ImproperlyConfigured("EMAIL_URL must look like smtp+tls://user:password@host:587.")
 EMAIL_BACKEND: str = _email["EMAIL_BACKEND"]
 EMAIL_HOST: str = _email["EMAIL_HOST"] or ""
 EMAIL_PORT: int = _email["EMAIL_PORT"] or 25

@@ -52,6 +52,8 @@ def test_every_page_of_the_admin_opens(admin_client: Client, admin_user: User) -
     RegistrySource.objects.create(name="other", address="https://example.com/actors.json")
     RegistryProposal.objects.create(title="Upload", text=json.dumps(RECORDS), summary="2 new")
     assert webhook.deliveries.count() == 1
+    page: Any
+    model: Any
     for model, page in admin.site._registry.items():
         assert admin_client.get(changelist(model)).status_code == 200, model
         assert admin_client.get(changelist(model) + "?q=1").status_code == 200, model

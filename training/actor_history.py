@@ -83,7 +83,7 @@ def _changes(former: Any, row: Any) -> Iterator[Change]:
         before = getattr(former, tracked.attname) if former is not None else None
         after = getattr(row, tracked.attname)
         if tracked.name == "source":
-            yield from _source_changes(before, after) if former is not None else ()
+            yield from _source_changes(before, after) if before is not None else ()
         elif (text := _text(after)) != (old := _text(before)):
             yield Change(str(tracked.verbose_name), old, text)
 

@@ -184,7 +184,8 @@ class TrainingVersionAdmin(HistoryAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingVersion]:
         """Without the long columns, which no admin page shows."""
-        return super().get_queryset(request).defer(*self.exclude)
+        versions: QuerySet[TrainingVersion] = super().get_queryset(request)
+        return versions.defer(*self.exclude)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Everything but what people own."""
