@@ -73,7 +73,7 @@ class Side:
 
     @cached_property
     def verdict(self) -> Verdict:
-        return self.dataset.verdict
+        return Verdict(self.dataset.verdict)
 
     @property
     def verdict_state(self) -> str:

@@ -78,6 +78,7 @@ def judge(dataset: TrainingDataset) -> None:
     TrainingDataset.objects.filter(pk=dataset.pk).update(
         findings=dataset.findings, inspected_at=dataset.inspected_at
     )
+    dataset.write_verdict()
 
 
 def _kept(image: TrainingImage) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterable
 
@@ -29,7 +28,9 @@ def measure_images(chosen: Iterable[TrainingImage]) -> None:
         measure_image(image)
         datasets.add(image.dataset_id)
     for dataset in TrainingDataset.objects.filter(pk__in=datasets).select_related("actor"):
-        if not waiting(dataset).exists():
+        if waiting(dataset).exists():
+            dataset.write_verdict()  # one broken file says enough
+        else:
             judge(dataset)
 
 
@@ -68,7 +69,7 @@ def measure_image(image: TrainingImage) -> None:
 def _read(image: TrainingImage, found: list[Finding]) -> None:
     with storage.opened(image.url, settings.MAX_IMAGE_BYTES) as file:
         if not image.original_url:  # else the hash is that of the uploaded bytes
-            image.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            image.sha256 = images.sha256_of(file)
             image.size_bytes = file.tell()
         with images.opened(file) as picture:
             if picture.format not in images.TRAINABLE:

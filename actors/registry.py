@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from actors import storage
-from actors.models import Actor, TrainingDataset, TrainingImage, prefetch_images
+from actors.models import Actor, TrainingDataset, TrainingImage, prefetch_good_version, prefetch_images
 from actors.sequences import continue_after_highest_id
 
 #: Keys of a record that are columns here.
@@ -60,7 +60,9 @@ def export_records(actors: Iterable[Actor] | None = None) -> Iterator[dict[str, 
     """One record per actor that is not retired, in order; constant memory."""
     if actors is None:
         queryset = Actor.objects.active().select_related("dataset")
-        actors = queryset.prefetch_related(prefetch_images(), "versions").iterator(chunk_size=500)
+        actors = queryset.prefetch_related(prefetch_images(), prefetch_good_version()).iterator(
+            chunk_size=500
+        )
     return (export_record(actor) for actor in actors)
 
 
@@ -160,7 +162,9 @@ def describe(error: ValidationError) -> str:
 
 def plan_import(records: list[dict[str, Any]]) -> Plan:
     """Compares with what is here. Raises ``RegistryError`` for names that another actor holds."""
-    queryset = Actor.objects.select_related("dataset").prefetch_related(prefetch_images(), "versions")
+    queryset = Actor.objects.select_related("dataset").prefetch_related(
+        prefetch_images(), prefetch_good_version()
+    )
     here = {actor.pk: actor for actor in queryset}
     arriving = {record["id"] for record in records}
     taken = {actor.name: actor.pk for actor in here.values() if actor.pk not in arriving}
@@ -276,6 +280,7 @@ def write_dataset(actor: Actor, claims: dict[str, Any]) -> None:
     dataset.images.exclude(url__in=kept).delete()
     TrainingImage.objects.bulk_create(created)
     TrainingImage.objects.bulk_update(changed, ["position", "source_url", "state", "included"])
+    dataset.write_verdict()
 
 
 @cache

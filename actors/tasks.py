@@ -33,6 +33,7 @@ def inspect_later(dataset: TrainingDataset) -> int:
 def inspect_again(dataset: TrainingDataset) -> int:
     """Queues every image, known or not."""
     dataset.images.update(inspected_at=None)
+    dataset.write_verdict()
     return inspect_later(dataset)
 
 

@@ -6,9 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -16,7 +14,6 @@ from django_q.tasks import async_task
 
 from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor, TrainingDataset, TrainingImage
 from actors.permissions import can
-from training import costs, payload
 from training.base_models import BaseModel, base_model
 from training.estimates import Estimate, FinishedRun, estimate_seconds
 from training.models import Status, TrainingVersion
@@ -99,11 +96,7 @@ def _dataset_checks(actor: Actor) -> list[Check]:
 def _inspection_checks(dataset: TrainingDataset, included: list[TrainingImage]) -> list[Check]:
     """What the inspection found: errors by kind, warnings in one line. Counts and captions are told above."""
     told = ("too_few", "too_many", "no_caption")
-    findings = [
-        finding
-        for finding in [*dataset.findings, *(each for image in included for each in image.open_findings())]
-        if finding["code"] not in told
-    ]
+    findings = [finding for finding in dataset.open_findings() if finding["code"] not in told]
     errors = Counter(finding["code"] for finding in findings if finding["level"] == "error")
     found = [
         Check(
@@ -267,36 +260,3 @@ def estimate_of(version: TrainingVersion) -> Estimate:
     base = base_model(version.base_model)
     parameters = Parameters.from_dict(version.parameters())
     return estimate_seconds(parameters, version.image_count, base, finished_runs(base))
-
-
-def cost_of(seconds: float) -> Decimal | None:
-    """What a run of this length costs; ``None`` where no price is configured (the local endpoint)."""
-    bill = costs.bill_for(seconds)
-    return bill.total if bill else None
-
-
-def cost_so_far(version: TrainingVersion, now: datetime) -> Decimal | None:
-    """By RunPod's own time once it has told it, else by the clock."""
-    bill = costs.bill_of(version, now)
-    return bill.total if bill else None
-
-
-def preview_body(actor: Actor, values: Mapping[str, object]) -> dict[str, Any]:
-    """The job as it would be sent, without signed links: for people to look at."""
-    parameters = Parameters.from_dict(values)
-    base = studio_base()
-    job_input = payload.build_input(
-        parameters=parameters,
-        base_model=base.key,
-        images=[
-            payload.PayloadImage(image.url, "(signed at the start)", image.caption)
-            for image in actor.dataset.trainable_images()
-        ],
-        user_id="(you)",
-        tenant_id="actortrain",
-        request_id=f"{actor.pk}_(time)",
-        model_name=f"actor_{actor.pk}_V{actor.versions_made + 1}",
-        dataset_fingerprint=actor.dataset.fingerprint(),
-        prompts=payload.sample_prompts(base.key, parameters.class_tokens),
-    )
-    return {"input": job_input}

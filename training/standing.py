@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.template.defaultfilters import date
 from django.utils import timezone
 
-from actors.models import IMAGES_FLOOR, Actor, TrainingImage
+from actors.models import IMAGES_FLOOR, Actor, TrainingDataset, TrainingImage, Verdict
 from training.models import ACTIVE, Status, TrainingVersion
 
 #: In the order of the way from images to a good version.
@@ -26,13 +26,17 @@ STATES = {
     "good": "Good",
 }
 
+#: A training may start in either case, but the poster says what is known.
+FIT_WORDS = {Verdict.WARNINGS: "Fit with warnings", Verdict.NOT_INSPECTED: "Not inspected"}
+
 
 def with_standing(actors: QuerySet[Actor, Any]) -> QuerySet[Actor, Any]:
-    """Adds ``state``, ``included_count``, ``stored_count``, ``last_created`` and ``cover_id``."""
+    """Adds ``state``, ``verdict``, ``included_count``, ``stored_count``, ``last_created``, ``cover_id``."""
     versions = TrainingVersion.objects.filter(actor=OuterRef("pk"))
     last, good = versions.order_by("-number"), versions.filter(is_good=True)
     images = TrainingImage.objects.filter(dataset__actor=OuterRef("pk"), included=True).order_by()
     stored = images.filter(state=TrainingImage.State.SYNCED).exclude(url="")
+    verdict = TrainingDataset.objects.filter(actor=OuterRef("pk")).values("verdict")[:1]
     # A completed version waits for a decision until a good one was marked after its end.
     undecided = Q(last_status=Status.COMPLETED, last_is_good=False) & (
         Q(good_at=None) | Q(good_at__lt=F("last_finished"))
@@ -43,6 +47,7 @@ def with_standing(actors: QuerySet[Actor, Any]) -> QuerySet[Actor, Any]:
         last_finished=Subquery(last.values("finished_at")[:1]),
         last_created=Subquery(last.values("created_at")[:1]),
         good_at=Subquery(good.values("good_at")[:1]),
+        verdict=Subquery(verdict),
         included_count=counted(images),
         stored_count=counted(stored),
         cover_id=Coalesce("poster_id", Subquery(stored.order_by("position", "id").values("pk")[:1])),
@@ -54,7 +59,9 @@ def with_standing(actors: QuerySet[Actor, Any]) -> QuerySet[Actor, Any]:
             When(Exists(good), then=Value("good")),
             When(included_count=0, then=Value("none")),
             When(
-                Q(stored_count__lt=F("included_count")) | Q(included_count__lt=IMAGES_FLOOR),
+                Q(verdict=Verdict.NOT_FIT)
+                | Q(stored_count__lt=F("included_count"))
+                | Q(included_count__lt=IMAGES_FLOOR),
                 then=Value("unfit"),
             ),
             default=Value("fit"),
@@ -123,14 +130,17 @@ class Standing:
     def words(self) -> str:
         """The state in one line: ``64 %``, ``V2 and V3 to judge``, ``Good since 3 Nov``."""
         images, stored = self.actor.included_count, self.actor.stored_count
+        fit = FIT_WORDS.get(self.actor.verdict, "Fit")
         words = {
             "choose": f"{' and '.join(version.name for version in self.undecided[-2:])} to judge",
-            "fit": f"Fit · {images} images",
-            "unfit": f"Not fit: {images} of {IMAGES_FLOOR} images",
+            "fit": f"{fit} · {images} images",
+            "unfit": "Not fit: the inspection found errors",
             "training": f"{self.percent} %" if self.active and self.active.step else "In the queue",
         }
         if self.state == "unfit" and stored < images:
             return f"Not fit: {images - stored} not stored"
+        if self.state == "unfit" and images < IMAGES_FLOOR:
+            return f"Not fit: {images} of {IMAGES_FLOOR} images"
         if self.state == "failed" and self.last and self.last.error:
             return f"Failed: {first_line(self.last.error)}"
         if self.state == "good" and self.good and self.good.good_at:

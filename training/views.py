@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from training import job_body, launch
-from training.estimates import Estimate, cost
+from training import costs, job_body, launch
+from training.estimates import Estimate
 from training.forms import ParameterForm, written
 from training.models import SampleImage, TrainingEvent, TrainingVersion
 from training.parameters import SPECS, ParameterErrors
@@ -82,9 +82,8 @@ def train_page(
 
 def price(length: Estimate | None) -> Decimal | None:
     """What the estimate costs; ``None`` where trainings cost nothing."""
-    if length is None or not settings.GPU_PRICE_PER_SECOND:
-        return None
-    return cost(length.seconds, Decimal(str(settings.GPU_PRICE_PER_SECOND)))
+    bill = costs.bill_for(length.seconds) if length else None
+    return bill.total if bill else None
 
 
 @require_safe

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from tests.factories import make_version
-from training import costs, launch
+from training import costs
 from training.models import Status
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,6 @@ def prices(settings: Settings) -> None:
 def test_without_a_price_there_is_no_bill(settings: Settings) -> None:
     settings.GPU_PRICE_PER_SECOND = 0.0
     assert costs.bill_for(100) is None
-    assert launch.cost_of(100) is None
 
 
 def test_the_start_and_the_idle_time_are_on_the_bill(settings: Settings) -> None:
@@ -63,7 +62,6 @@ def test_a_running_training_costs_by_the_clock_and_a_finished_one_by_the_endpoin
     told = costs.bill_of(version, now)
     assert told
     assert (told.execution_seconds, told.execution_source) == (45.0, "told")
-    assert launch.cost_so_far(version, now) == told.total
 
 
 def test_waiting_in_the_queue_is_free() -> None:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from actors import edits
 from actors.models import Actor, TrainingImage
 from tests.factories import make_actor, make_version
 from training.models import Status, TrainingVersion
@@ -218,6 +219,12 @@ def posters(text: str) -> list[str]:
     return re.findall(r'<span class="no">(\d+)</span>', text)
 
 
+def posters_of(client: Client) -> str:
+    found = re.search(r'<ul class="posters".*?</ul>', client.get(reverse("library")).text, flags=re.DOTALL)
+    assert found
+    return found[0]
+
+
 def counts(text: str, group: str) -> dict[str, int]:
     pattern = rf'name="{group}" value="([^"]*)".*?<span class="n">(\d+)</span>'
     return {value: int(count) for value, count in re.findall(pattern, text, flags=re.DOTALL)}
@@ -303,6 +310,23 @@ def test_an_actor_whose_images_are_not_stored_is_not_fit(admin_client: Client) -
     actor = make_actor()
     TrainingImage.objects.filter(dataset__actor=actor, position__lt=3).update(state="local_only")
     assert "Not fit: 3 not stored" in admin_client.get(reverse("library")).text
+
+
+def test_no_poster_says_fit_while_a_start_is_refused(admin_client: Client) -> None:
+    actor = make_actor()
+    dataset = actor.dataset
+    dataset.images.update(inspected_at=timezone.now())
+    dataset.write_verdict()
+    assert "Fit · 15 images" in admin_client.get(reverse("library")).text
+    flaw = {"code": "too_small", "level": "error", "message": "96 × 96 pixels."}
+    image = dataset.images.all()[0]
+    TrainingImage.objects.filter(pk=image.pk).update(findings=[flaw])
+    dataset.touch()
+    refused = admin_client.post(reverse("start", args=[actor.pk]), {})
+    assert refused.status_code == 422
+    assert "Not fit: the inspection found errors" in admin_client.get(reverse("library")).text
+    edits.accept(dataset, TrainingImage.objects.get(pk=image.pk), "too_small", "the only profile", by=None)
+    assert "Not fit" not in posters_of(admin_client)
 
 
 # Activity
