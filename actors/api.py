@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
 from django.db import models
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -21,7 +20,7 @@ from rest_framework.serializers import BaseSerializer, ModelSerializer
 from rest_framework.views import APIView
 
 from actors import edits, storage
-from actors.models import Actor, TrainingDataset, TrainingImage, ensure_dataset
+from actors.models import Actor, TrainingDataset, TrainingImage, ensure_dataset, prefetch_good_version
 from actors.permissions import ROLES, SCOPES, can
 from actors.rest import LockedUpdate, described, entity_tag, locked_update, said_by
 from actors.serializers import ActorSerializer, DatasetSerializer, ImageSerializer, MeSerializer
@@ -85,12 +84,9 @@ class ActorViewSet(LockedUpdate, mixins.CreateModelMixin, viewsets.ReadOnlyModel
 
     def get_queryset(self) -> QuerySet[Actor]:
         """With counts and the good version; retired actors only when asked for, or by their id."""
-        # The app of the versions builds on this one, so their model is found by its name.
-        versions = apps.get_model("training", "TrainingVersion")._default_manager  # noqa: SLF001
-        good = models.Prefetch("versions", versions.filter(is_good=True))
         everyone = Actor.objects.annotate(
             images=count_images(Q()), synced_images=count_images(Q(state=TrainingImage.State.SYNCED))
-        ).prefetch_related(good)
+        ).prefetch_related(prefetch_good_version())
         if self.action == "list" and "retired" not in self.request.query_params:
             return everyone.filter(retired_at=None)
         return everyone

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from actors import registry
-from actors.models import Actor, prefetch_images
+from actors.models import Actor, prefetch_good_version, prefetch_images
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
 
 #: Actors written in one go, and actors per block of the body.
@@ -169,7 +169,9 @@ def refresh() -> None:
 def _rewrite(ids: list[int], revision: int) -> int:
     """Stores the fragments of these actors that differ from what is stored; returns how many."""
     queryset = Actor.objects.active().filter(pk__in=ids).select_related("dataset")
-    shown = {actor.pk: actor for actor in queryset.prefetch_related(prefetch_images(), "versions")}
+    shown = {
+        actor.pk: actor for actor in queryset.prefetch_related(prefetch_images(), prefetch_good_version())
+    }
     stored = RegistryFragment.objects.in_bulk(ids)
     fresh = []
     for pk in ids:

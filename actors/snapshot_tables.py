@@ -70,8 +70,11 @@ class RegistryState(models.Model):
     @classmethod
     def lock(cls) -> Self:
         """The row, made when missing, for one transaction at a time."""
+        rows = cls.objects.select_for_update().filter(pk=1)
+        if row := rows.first():
+            return row
         cls.objects.bulk_create([cls(pk=1)], ignore_conflicts=True)
-        return cls.objects.select_for_update().get(pk=1)
+        return rows.get()
 
     def advance(self) -> None:
         """The next revision."""
