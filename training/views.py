@@ -18,6 +18,7 @@ from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training import costs, job_body, launch
+from training.actor_history import actor_history
 from training.estimates import Estimate
 from training.forms import ParameterForm, written
 from training.models import SampleImage, TrainingEvent, TrainingVersion
@@ -218,7 +219,7 @@ def differences(version: TrainingVersion, older: TrainingVersion | None) -> list
 @require_safe
 @requires("view")
 def history(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Everything that has happened to an actor's trainings, the newest first."""
+    """What happened to the actor's trainings, and what people changed, the newest first."""
     person = standing_or_404(actor_id)
     events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")
     context = {
@@ -227,5 +228,6 @@ def history(request: PageRequest, actor_id: int) -> HttpResponse:
         "standing": person,
         "actor": person.actor,
         "events": events.order_by("-at", "-id")[:300],
+        "changes": actor_history(person.actor),
     }
     return render(request, "training/history.html", context)
