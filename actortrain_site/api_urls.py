@@ -7,7 +7,7 @@ from rest_framework.routers import SimpleRouter
 from actors import api, registry_api
 from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
-from training import old_paths, studio_api
+from training import health_views, old_paths, studio_api
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("actors", api.ActorViewSet, basename="actor")
@@ -24,6 +24,9 @@ urlpatterns = [
     path("presets", studio_api.PresetsView.as_view()),
     path("auto-adjust", studio_api.AutoAdjustView.as_view()),
     path("estimate", studio_api.EstimateView.as_view()),
+    path("ngrok/status", health_views.TunnelStatusView.as_view()),
+    path("ngrok/start", health_views.TunnelStartView.as_view()),
+    path("ngrok/stop", health_views.TunnelStopView.as_view()),
     path("endpoint/health", studio_api.EndpointHealthView.as_view()),
     path("me", api.MeView.as_view()),
     path("schemas/actors.json", registry_api.schema_json, name="registry-schema"),

@@ -70,6 +70,8 @@ def read_environment() -> dict[str, Any]:
         "BASE_MODEL": env.str("BASE_MODEL", ""),
         "DECIDE_AFTER": timedelta(seconds=env.int("DECIDE_AFTER_SECONDS", 600)),
         "LONG_WAIT": timedelta(minutes=env.int("LONG_WAIT_MINUTES", 30)),
+        "NGROK_AUTHTOKEN": env.str("NGROK_AUTHTOKEN", ""),
+        "NGROK_DOMAIN": env.str("NGROK_DOMAIN", ""),
         "NOTIFY_EMAILS": env.list("NOTIFY_EMAILS", []),
         "LOG_LEVEL": env.str("LOG_LEVEL", "INFO").upper(),
         "ACTORS_JSON_PUBLIC": env.bool("ACTORS_JSON_PUBLIC", False),
@@ -167,6 +169,12 @@ DEBUG: bool = _values["DEBUG"]
 SITE_URL: str = _values["SITE_URL"]
 ALLOWED_HOSTS: list[str] = _values["ALLOWED_HOSTS"]
 CSRF_TRUSTED_ORIGINS: list[str] = _values["CSRF_TRUSTED_ORIGINS"]
+#: With a token a tunnel may be opened: what comes through it carries ngrok's host names.
+NGROK_AUTHTOKEN: str = _values["NGROK_AUTHTOKEN"]
+NGROK_DOMAIN: str = _values["NGROK_DOMAIN"]
+if NGROK_AUTHTOKEN:
+    ALLOWED_HOSTS += [".ngrok-free.app", ".ngrok-free.dev", ".ngrok.app", ".ngrok.dev", ".ngrok.io"]
+    ALLOWED_HOSTS += [NGROK_DOMAIN] if NGROK_DOMAIN else []
 
 INSTALLED_APPS = [
     "actortrain_site.apps.StudioAdminConfig",

@@ -1,10 +1,13 @@
-"""What keeps trainings true: decisions about lost answers."""
+"""What keeps trainings true: decisions about lost answers, health, and the public address."""
 
 from django.urls import path
 
-from training import resolve_views
+from training import health_views, resolve_views
 
 urlpatterns = [
+    path("healthz", health_views.healthz, name="healthz"),
+    path("health/", health_views.page, name="health"),
+    path("health/tunnel", health_views.switch_tunnel, name="switch-tunnel"),
     path("trainings/<int:pk>/resubmit", resolve_views.resubmit, name="resubmit"),
     path("trainings/<int:pk>/give-up", resolve_views.give_up, name="give-up"),
 ]

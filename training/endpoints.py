@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from django.conf import settings
 from django.db import models
@@ -89,3 +89,26 @@ class EndpointState(models.Model):
         cls.objects.filter(endpoint_id=endpoint_id).update(
             looked_at=timezone.now(), trouble=why, trouble_since=Coalesce("trouble_since", Now())
         )
+
+    def count(self, of: Literal["jobs", "workers"], word: str) -> int:
+        """One of RunPod's counts; 0 where it told none."""
+        return int((self.jobs if of == "jobs" else self.workers).get(word, 0))
+
+    @property
+    def is_cold(self) -> bool:
+        """No worker is up: the next job waits for one to start."""
+        return not any(self.count("workers", word) for word in ("idle", "ready", "running"))
+
+    @property
+    def can_work(self) -> bool:
+        """Whether jobs that wait have a worker, or one that is starting."""
+        starting = self.count("workers", "initializing")
+        return not self.is_cold or bool(starting) or not self.count("jobs", "inQueue")
+
+    @property
+    def words(self) -> str:
+        """The counts in one line."""
+        jobs = f"{self.count('jobs', 'inProgress')} jobs run, {self.count('jobs', 'inQueue')} wait."
+        names = ("running", "idle", "initializing", "throttled", "unhealthy")
+        workers = [f"{self.count('workers', name)} {name}" for name in names if self.count("workers", name)]
+        return f"{jobs} Workers: {', '.join(workers) or 'none is up; one starts when a job comes'}."

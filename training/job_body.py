@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from actors import storage
-from training import payload
+from training import payload, tunnel
 from training.launch import estimate_of
 from training.models import TrainingVersion
 from training.parameters import Parameters
@@ -19,16 +19,22 @@ TENANT = "actortrain"
 def build(version: TrainingVersion) -> dict[str, Any]:
     """The whole body. Images come from the version, not from the dataset, which may have changed since."""
     prompts = version.sample_prompts()
+    public = tunnel.public_url()
+
+    def outward(link: str) -> str:
+        """A link to this site as a worker elsewhere reaches it; links to S3 stay as they are."""
+        own = link.startswith(f"{settings.SITE_URL}/")
+        return public + link.removeprefix(settings.SITE_URL) if own else link
+
     lora_key = version.lora_key
     job_input = payload.build_input(
         parameters=Parameters.from_dict(version.parameters()),
         base_model=version.base_model,
         seed=version.seed,
         images=[
-            payload.PayloadImage(
-                image["url"], storage.download_link(image["url"], settings.JOB_LINK_SECONDS), image["caption"]
-            )
+            payload.PayloadImage(image["url"], outward(link), image["caption"])
             for image in version.images
+            for link in [storage.download_link(image["url"], settings.JOB_LINK_SECONDS)]
         ],
         user_id=version.created_by.get_username() if version.created_by else TENANT,
         tenant_id=TENANT,
@@ -36,9 +42,11 @@ def build(version: TrainingVersion) -> dict[str, Any]:
         model_name=version.model_name,
         dataset_fingerprint=version.dataset_fingerprint,
         prompts=prompts,
-        lora=payload.Upload(storage.upload_link(lora_key), storage.public_url(storage.own(lora_key))),
+        lora=payload.Upload(
+            outward(storage.upload_link(lora_key)), storage.public_url(storage.own(lora_key))
+        ),
         samples=[
-            payload.SampleUpload(step, index, storage.upload_link(key), storage.own(key).s3)
+            payload.SampleUpload(step, index, outward(storage.upload_link(key)), storage.own(key).s3)
             for step in payload.sample_steps(version.max_train_steps or 0)
             for index in range(len(prompts))
             for key in [version.sample_key(step, index)]
@@ -51,4 +59,4 @@ def build(version: TrainingVersion) -> dict[str, Any]:
 
 def webhook_url(version: TrainingVersion) -> str:
     """Where the endpoint reports the end of this training."""
-    return settings.SITE_URL + reverse("training-webhook", args=[version.webhook_token])
+    return tunnel.public_url() + reverse("training-webhook", args=[version.webhook_token])
