@@ -12,6 +12,7 @@ class ActorsConfig(AppConfig):
     def ready(self) -> None:
         """The published registry follows every change from the first migration on."""
         post_migrate.connect(_watch_tables, sender=self)
+        post_migrate.connect(_ensure_schedule, sender=self)
 
 
 def _watch_tables(**kwargs: object) -> None:
@@ -19,3 +20,9 @@ def _watch_tables(**kwargs: object) -> None:
 
     if "plan" in kwargs:  # a test's flush keeps the triggers
         snapshot_triggers.install(*snapshot_triggers.ACTORS)
+
+
+def _ensure_schedule(**_: object) -> None:
+    from actors.tasks import ensure_schedule
+
+    ensure_schedule()

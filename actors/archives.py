@@ -139,7 +139,7 @@ def _take(
         with tempfile.SpooledTemporaryFile(max_size=8 * _CHUNK) as copy:
             with archive.open(member) as source:
                 copy_bounded(source, copy, settings.MAX_IMAGE_BYTES)
-            done.added.append(ingest.take_in(dataset, copy, path.name, caption=caption, by=by))  # type: ignore[arg-type]
+            done.added.append(ingest.take_in(dataset, copy, path.name, caption=caption, by=by))
     except ingest.Duplicate as duplicate:
         done.duplicates += 1
         if caption:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +19,7 @@ from actors.edits import CannotEdit, Overtaken
 from actors.models import Actor, TrainingDataset, TrainingImage
 from actors.people import person
 from actors.permissions import can, requires
+from actors.requests import PageRequest
 from actors.sync import push_local, sync_dataset
 
 PAGE = 120
@@ -32,7 +33,7 @@ def _dataset(actor_id: int) -> TrainingDataset:
 
 @require_safe
 @requires("view")
-def dataset(request: HttpRequest, actor_id: int) -> HttpResponse:
+def dataset(request: PageRequest, actor_id: int) -> HttpResponse:
     """The images of an actor, and what stands against training on them."""
     get_object_or_404(Actor, pk=actor_id)
     TrainingDataset.objects.get_or_create(actor_id=actor_id)
@@ -40,7 +41,7 @@ def dataset(request: HttpRequest, actor_id: int) -> HttpResponse:
     return render(request, "actors/dataset_body.html" if request.htmx else "actors/dataset.html", context)
 
 
-def page_context(request: HttpRequest, found: TrainingDataset) -> dict[str, Any]:
+def page_context(request: PageRequest, found: TrainingDataset) -> dict[str, Any]:
     """What page and fragments show."""
     images = numbered(found)
     lists = {key: [image for image in images if keep(image)] for key, (_, keep) in SHOWS.items()}
@@ -64,7 +65,7 @@ def page_context(request: HttpRequest, found: TrainingDataset) -> dict[str, Any]
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires("view", POST="curate")
-def image(request: HttpRequest, actor_id: int, image_id: int) -> HttpResponse:
+def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
     """One image: GET shows it with its form, POST changes it unless somebody was faster."""
     found = _dataset(actor_id)
     shown = next((each for each in numbered(found) if each.pk == image_id), None)
@@ -95,7 +96,7 @@ def image(request: HttpRequest, actor_id: int, image_id: int) -> HttpResponse:
     return _thumb(request, actor_id, shown, overtaken)
 
 
-def _values(request: HttpRequest) -> dict[str, Any]:
+def _values(request: PageRequest) -> dict[str, Any]:
     """The fields that the form names."""
     values: dict[str, Any] = {}
     if "included" in request.POST:
@@ -126,7 +127,7 @@ def _words(values: dict[str, Any]) -> str:
     return ", ".join(values) or "nothing"
 
 
-def _thumb(request: HttpRequest, actor_id: int, shown: TrainingImage, overtaken: str = "") -> HttpResponse:
+def _thumb(request: PageRequest, actor_id: int, shown: TrainingImage, overtaken: str = "") -> HttpResponse:
     context = page_context(request, _dataset(actor_id))
     fresh = next(each for each in context["images"] if each.pk == shown.pk)
     mine = request.POST.get("caption", "") if overtaken else ""
@@ -134,7 +135,7 @@ def _thumb(request: HttpRequest, actor_id: int, shown: TrainingImage, overtaken:
     return render(request, "actors/dataset_thumb.html", context)
 
 
-def _back(request: HttpRequest, actor_id: int, shown: TrainingImage | None = None) -> HttpResponse:
+def _back(request: PageRequest, actor_id: int, shown: TrainingImage | None = None) -> HttpResponse:
     """The page again, where the person was."""
     if request.htmx:
         return render(request, "actors/dataset_body.html", page_context(request, _dataset(actor_id)))
@@ -144,7 +145,7 @@ def _back(request: HttpRequest, actor_id: int, shown: TrainingImage | None = Non
 
 @require_POST
 @requires("curate")
-def decide(request: HttpRequest, actor_id: int) -> HttpResponse:
+def decide(request: PageRequest, actor_id: int) -> HttpResponse:
     """What a finding asks for: keep one of a pair, or accept it with a reason."""
     found, by = _dataset(actor_id), person(request)
     one = get_object_or_404(found.images, pk=request.POST.get("image"))
@@ -161,7 +162,7 @@ def decide(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def captions(request: HttpRequest, actor_id: int) -> HttpResponse:
+def captions(request: PageRequest, actor_id: int) -> HttpResponse:
     """Captions of all used images at once."""
     found, by, post = _dataset(actor_id), person(request), request.POST
     try:
@@ -181,7 +182,7 @@ def captions(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def undo(request: HttpRequest, actor_id: int) -> HttpResponse:
+def undo(request: PageRequest, actor_id: int) -> HttpResponse:
     """Takes the latest edit back."""
     taken, kept = edits.undo(_dataset(actor_id), by=person(request))
     if taken is None:
@@ -194,7 +195,7 @@ def undo(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def order(request: HttpRequest, actor_id: int) -> HttpResponse:
+def order(request: PageRequest, actor_id: int) -> HttpResponse:
     """``{"ids": […]}`` puts the images into that order; ``first=ID`` puts one first."""
     found = _dataset(actor_id)
     if request.content_type == "application/json":
@@ -210,7 +211,7 @@ def order(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def poster(request: HttpRequest, actor_id: int) -> HttpResponse:
+def poster(request: PageRequest, actor_id: int) -> HttpResponse:
     """Which image stands for the actor in the library."""
     found = _dataset(actor_id)
     chosen = get_object_or_404(found.images, pk=request.POST.get("image"))
@@ -222,7 +223,7 @@ def poster(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def sync(request: HttpRequest, actor_id: int) -> HttpResponse:
+def sync(request: PageRequest, actor_id: int) -> HttpResponse:
     """Pushes what is only local and compares with the object store, now."""
     found = _dataset(actor_id)
     for line in push_local(found, by=person(request)):
@@ -234,7 +235,7 @@ def sync(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
-def inspect(request: HttpRequest, actor_id: int) -> HttpResponse:
+def inspect(request: PageRequest, actor_id: int) -> HttpResponse:
     """Looks at every file again; also says what the images are."""
     found = _dataset(actor_id)
     if request.POST.get("kind") in TrainingDataset.Kind.values:
@@ -246,7 +247,7 @@ def inspect(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_safe
 @requires("view")
-def download(request: HttpRequest, actor_id: int) -> StreamingHttpResponse:
+def download(request: PageRequest, actor_id: int) -> StreamingHttpResponse:
     """The used images with their captions as a ZIP, or the captions alone."""
     found, captions_only = _dataset(actor_id), request.GET.get("only") == "captions"
     content = archives.pack(found, captions_only=captions_only)
@@ -259,7 +260,7 @@ def download(request: HttpRequest, actor_id: int) -> StreamingHttpResponse:
 
 @require_safe
 @requires("view")
-def pair(request: HttpRequest, actor_id: int, one: int, other: int) -> HttpResponse:
+def pair(request: PageRequest, actor_id: int, one: int, other: int) -> HttpResponse:
     """Two near duplicates side by side, large."""
     found = _dataset(actor_id)
     images = [each for each in numbered(found) if each.pk in (one, other)]
@@ -269,7 +270,7 @@ def pair(request: HttpRequest, actor_id: int, one: int, other: int) -> HttpRespo
 
 @require_safe
 @requires("view")
-def changes(request: HttpRequest, actor_id: int, number: int) -> HttpResponse:
+def changes(request: PageRequest, actor_id: int, number: int) -> HttpResponse:
     """What changed since a version was trained."""
     found = _dataset(actor_id)
     version = get_object_or_404(found.actor.versions, number=number)

@@ -98,9 +98,16 @@ def examine(file: IO[bytes]) -> Facts:
             width, height = ImageOps.exif_transpose(image).size
         except _BROKEN as error:
             raise RefusedImage(f"The picture's EXIF data is broken: {_reason(error)}.") from None
+    return Facts(kind, width, height, sha256_of(file), size, has_exif)
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """Hash of the whole file, in hex; the file is at its end afterwards."""
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Facts(kind, width, height, digest, size, has_exif)
+    digest = hashlib.sha256()
+    while chunk := file.read(1024 * 1024):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -59,12 +59,9 @@ def parse(text: bytes) -> dict[str, Any]:
         manifest = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"not JSON: {error}") from None
-    error = next(
-        iter(sorted(_SCHEMA.iter_errors(manifest), key=lambda each: list(map(str, each.path)))), None
-    )
-    if error:
-        where = ".".join(map(str, error.absolute_path))
-        raise ManifestError(f"{where}: {error.message[:200]}" if where else error.message[:200])
+    for wrong in sorted(_SCHEMA.iter_errors(manifest), key=lambda each: list(map(str, each.path))):
+        where = ".".join(map(str, wrong.absolute_path))
+        raise ManifestError(f"{where}: {wrong.message[:200]}" if where else wrong.message[:200])
     return dict(manifest)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.utils import timezone
-from django_q.models import Schedule
+from django_q.models import OrmQ, Schedule
 from django_q.tasks import async_task
 
 from actors import storage
@@ -14,6 +14,8 @@ from actors.models import Actor, ImageUpload, TrainingDataset, TrainingImage
 
 #: Faces take up to half a second a picture; a task has three minutes.
 BATCH = 20
+#: More waiting tasks than this is a queue that nothing is added to without need.
+BUSY = 50
 #: Uploads that never finished, and the record of those that did, are dropped after this.
 KEEP_UPLOADS = timedelta(days=2)
 #: A task that has not ended by then has died with its machine.
@@ -71,6 +73,8 @@ def tidy() -> None:
     for upload in old.iterator():
         storage.delete(storage.own(upload.key).s3)
         upload.delete()
+    if OrmQ.objects.count() > BUSY:
+        return  # what is queued already must not be queued again
     forgotten = TrainingDataset.objects.filter(
         images__inspected_at=None, images__state=TrainingImage.State.SYNCED
     ).exclude(images__url="")

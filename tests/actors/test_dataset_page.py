@@ -19,9 +19,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(autouse=True)
-def _room(media: Path, monkeypatch: pytest.MonkeyPatch, settings: object, live_server: object) -> None:
+def _room(media: Path, tasks_at_once: None) -> None:
     """Files of this test only; tasks run in the call that queues them."""
-    monkeypatch.setattr("django_q.conf.Conf.SYNC", True)
 
 
 @pytest.fixture

@@ -26,9 +26,7 @@ from training.models import TrainingVersion
 State = TrainingImage.State
 
 
-@pytest.fixture(autouse=True)
-def _tasks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_q.conf.Conf.SYNC", True)
+pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 
 @pytest.fixture(params=["files", "s3"])
@@ -113,9 +111,14 @@ def test_what_a_registry_claims_becomes_a_checked_fact(store: None) -> None:
 def test_a_prefix_is_listed_once_however_many_images_it_holds(
     store: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    actor, asked = make_stored(5), []
-    real = storage.list_prefix
-    monkeypatch.setattr(storage, "list_prefix", lambda *where: asked.append(where) or real(*where))
+    actor, real = make_stored(5), storage.list_prefix
+    asked: list[str] = []
+
+    def list_prefix(bucket: str, prefix: str) -> dict[str, storage.Stored]:
+        asked.append(prefix)
+        return real(bucket, prefix)
+
+    monkeypatch.setattr(storage, "list_prefix", list_prefix)
     sync.sync_dataset(actor.dataset)
     assert len(asked) == 1
 
