@@ -57,6 +57,8 @@ ACCESS: dict[str, dict[str, str]] = {
     "actors/": {"GET": "view"},
     "actors/<int:actor_id>/": {"GET": "view"},
     "actors/<int:actor_id>/start": {"POST": "train"},
+    "actors/<int:actor_id>/draft": {"POST": "train"},
+    "actors/<int:actor_id>/draft/discard": {"POST": "train"},
     "actors/<int:actor_id>/payload": {"GET": "view"},
     "actors/<int:actor_id>/versions": {"GET": "view"},
     "actors/<int:actor_id>/history": {"GET": "view"},
@@ -125,6 +127,13 @@ ACCESS: dict[str, dict[str, str]] = {
     "api/auto-adjust": {"POST": "view"},
     "api/estimate": {"POST": "view"},
     "api/endpoint/health": {"GET": "view"},
+    "api/ngrok/status": {"GET": "view"},
+    "api/ngrok/start": {"POST": "admin"},
+    "api/ngrok/stop": {"POST": "admin"},
+    # Health
+    "healthz": {"GET": "public"},
+    "health/": {"GET": "view"},
+    "health/tunnel": {"POST": "admin"},
 }
 
 #: Models of the admin; every page of a model needs this, and the model's own permission besides.

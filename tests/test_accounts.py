@@ -288,4 +288,4 @@ def test_the_identity_provider_gets_a_button_and_a_place_in_the_policy(tmp_path:
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert "Sign in with Studio account" in ran.stdout
-    assert "form-action 'self' https://id.example.com;" in ran.stdout
+    assert "form-action 'self' https://id.example.com" in ran.stdout
