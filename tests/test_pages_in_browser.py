@@ -118,6 +118,20 @@ def test_a_slider_sets_the_field_and_the_advice_follows(signed_in_page: Page) ->
     expect(page.get_by_text("Correct the marked parameters first.")).to_be_visible()
 
 
+def test_a_changed_value_is_still_there_after_leaving_the_page(signed_in_page: Page) -> None:
+    page = signed_in_page
+    page.goto(f"/actors/{make_actor().pk}/")
+    page.get_by_label(re.compile("^Steps max_train")).fill("300")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Draft saved")).to_be_visible()
+    page.goto("/actors/")
+    page.go_back()
+    page.reload()
+    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("300")
+    page.get_by_role("button", name="Discard draft").click()
+    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("400")
+
+
 def test_enter_in_a_field_starts_nothing(signed_in_page: Page) -> None:
     page = signed_in_page
     page.goto(f"/actors/{make_actor().pk}/")

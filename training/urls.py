@@ -3,16 +3,18 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from training import list_views, live_views, views
+from training import list_views, live_views, version_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="library", query_string=True), name="home"),
     path("actors/", list_views.library, name="library"),
     path("actors/<int:actor_id>/", views.train, name="actor"),
     path("actors/<int:actor_id>/start", views.start, name="start"),
+    path("actors/<int:actor_id>/draft", views.keep_draft, name="keep-draft"),
+    path("actors/<int:actor_id>/draft/discard", views.discard_draft, name="discard-draft"),
     path("actors/<int:actor_id>/payload", views.payload, name="payload"),
-    path("actors/<int:actor_id>/versions", views.versions, name="versions"),
-    path("actors/<int:actor_id>/history", views.history, name="history"),
+    path("actors/<int:actor_id>/versions", version_views.versions, name="versions"),
+    path("actors/<int:actor_id>/history", version_views.history, name="history"),
     path("actors/<int:actor_id>/roll-back", live_views.roll_back_good, name="roll-back-good"),
     path("activity/", list_views.activity, name="activity"),
     path("trainings/<int:pk>/", live_views.training, name="training"),

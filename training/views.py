@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -17,11 +16,10 @@ from django.views.decorators.http import require_POST, require_safe
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from training import costs, job_body, launch
-from training.actor_history import actor_history
+from training import costs, drafts, job_body, launch
 from training.estimates import Estimate
-from training.forms import ParameterForm, written
-from training.models import SampleImage, TrainingEvent, TrainingVersion
+from training.forms import ParameterForm
+from training.models import ParameterDraft, TrainingVersion
 from training.parameters import SPECS, ParameterErrors
 from training.standing import Standing, standing
 
@@ -34,10 +32,21 @@ def standing_or_404(actor_id: int) -> Standing:
     return found
 
 
-def form_for(actor: Any, data: Mapping[str, str], versions: list[TrainingVersion]) -> ParameterForm:
-    """The form as the query string or the posted data has it; ``from`` names a version to load."""
+def form_for(
+    actor: Any,
+    data: Mapping[str, str],
+    versions: list[TrainingVersion],
+    draft: ParameterDraft | None = None,
+) -> ParameterForm:
+    """The form as the query string or the posted data has it; ``from`` names a version to load.
+
+    An address without any values opens the visitor's draft.
+    """
     wanted = data.get("from", "")
+    source: TrainingVersion | ParameterDraft | None
     source = next((version for version in versions if str(version.pk) == wanted), None)
+    if not wanted and not any(name in data for name in SPECS):
+        source = draft
     return ParameterForm.read(
         launch.studio_base(),
         actor.stored_count,
@@ -48,7 +57,11 @@ def form_for(actor: Any, data: Mapping[str, str], versions: list[TrainingVersion
 
 
 def train_page(
-    request: PageRequest, person: Standing, form: ParameterForm, status: int = 200
+    request: PageRequest,
+    person: Standing,
+    form: ParameterForm,
+    status: int = 200,
+    draft: ParameterDraft | None = None,
 ) -> HttpResponse:
     """The train page, whole or as the parts that a changed value touches."""
     actor = person.actor
@@ -62,6 +75,7 @@ def train_page(
         "standing": person,
         "actor": actor,
         "form": form,
+        "draft": draft,
         "estimate": length,
         "price": price(length),
         "checks": checks,
@@ -92,8 +106,31 @@ def price(length: Estimate | None) -> Decimal | None:
 def train(request: PageRequest, actor_id: int) -> HttpResponse:
     """Parameters, estimate, checks, start."""
     person = standing_or_404(actor_id)
-    form = form_for(person.actor, request.GET, person.versions)
-    return train_page(request, person, after(form, request.GET.get("then", "")))
+    draft = drafts.draft_of(request.user, person.actor)
+    form = form_for(person.actor, request.GET, person.versions, draft)
+    return train_page(request, person, after(form, request.GET.get("then", "")), draft=draft)
+
+
+@require_POST
+@requires("train")
+def keep_draft(request: PageRequest, actor_id: int) -> HttpResponse:
+    """A value has changed: it is kept, and the page's parts around it follow."""
+    person = standing_or_404(actor_id)
+    form = after(form_for(person.actor, request.POST, person.versions), request.POST.get("then", ""))
+    drafts.keep(request.user, person.actor, form)
+    if not request.htmx:
+        return redirect("actor", actor_id)
+    return train_page(request, person, form, draft=drafts.draft_of(request.user, person.actor))
+
+
+@require_POST
+@requires("train")
+def discard_draft(request: PageRequest, actor_id: int) -> HttpResponse:
+    """Back to the recommended values."""
+    actor = get_object_or_404(Actor, pk=actor_id)
+    if drafts.discard(request.user, actor):
+        messages.success(request, "The draft is discarded.")
+    return redirect("actor", actor_id)
 
 
 def after(form: ParameterForm, then: str) -> ParameterForm:
@@ -110,7 +147,9 @@ def start(request: PageRequest, actor_id: int) -> HttpResponse:
     person = standing_or_404(actor_id)
     form = form_for(person.actor, request.POST, person.versions)
     if then := request.POST.get("then"):
-        return redirect(reverse("actor", args=[actor_id]) + after(form, then).query())
+        form = after(form, then)
+        drafts.keep(request.user, person.actor, form)
+        return redirect(reverse("actor", args=[actor_id]) + form.query())
     actor = get_object_or_404(Actor, pk=actor_id)
     try:
         version = launch.launch(
@@ -127,9 +166,12 @@ def start(request: PageRequest, actor_id: int) -> HttpResponse:
         if active := TrainingVersion.objects.active().filter(actor=actor).first():
             return redirect(active)
     else:
+        drafts.discard(request.user, actor)
         messages.success(request, f"{version.name} has started.")
         return redirect(version)
-    return train_page(request, person, form, status=422)
+    drafts.keep(request.user, person.actor, form)
+    draft = drafts.draft_of(request.user, person.actor)
+    return train_page(request, person, form, status=422, draft=draft)
 
 
 @require_safe
@@ -165,69 +207,3 @@ def hide_signatures(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("http") and "?" in value:
         return value.split("?")[0] + "?(signed)"
     return value
-
-
-@require_safe
-@requires("view")
-def versions(request: PageRequest, actor_id: int) -> HttpResponse:
-    """All versions of an actor with what differs from the one before."""
-    person = standing_or_404(actor_id)
-    samples = samples_of(person.versions)
-    older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
-    rows = [
-        {
-            "version": version,
-            "samples": samples.get(version.pk, []),
-            "differences": differences(version, older.get(version.pk)),
-        }
-        for version in person.versions
-    ]
-    context = {
-        "section": "library",
-        "tab": "versions",
-        "standing": person,
-        "actor": person.actor,
-        "rows": rows,
-    }
-    return render(request, "training/versions.html", context | {"may_judge": can(request.user, "curate")})
-
-
-def samples_of(versions: list[TrainingVersion]) -> dict[int, list[Any]]:
-    """The last strip of samples of each version, in one query."""
-    strips: dict[int, list[SampleImage]] = {}
-    for sample in SampleImage.objects.filter(version__in=versions).order_by(
-        "version", "-step", "prompt_index"
-    ):
-        strip = strips.setdefault(sample.version_id, [])
-        if not strip or strip[0].step == sample.step:
-            strip.append(sample)
-    return strips
-
-
-def differences(version: TrainingVersion, older: TrainingVersion | None) -> list[tuple[str, str, str]]:
-    """Parameters that changed since the version before: label, before, after."""
-    if older is None:
-        return []
-    before, now = older.parameters(), version.parameters()
-    return [
-        (spec.label, written(spec, before.get(name, "–")), written(spec, now.get(name, "–")))
-        for name, spec in SPECS.items()
-        if before.get(name) != now.get(name)
-    ]
-
-
-@require_safe
-@requires("view")
-def history(request: PageRequest, actor_id: int) -> HttpResponse:
-    """What happened to the actor's trainings, and what people changed, the newest first."""
-    person = standing_or_404(actor_id)
-    events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")
-    context = {
-        "section": "library",
-        "tab": "history",
-        "standing": person,
-        "actor": person.actor,
-        "events": events.order_by("-at", "-id")[:300],
-        "changes": actor_history(person.actor),
-    }
-    return render(request, "training/history.html", context)

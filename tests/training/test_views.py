@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +15,7 @@ from django.utils import timezone
 from actors import edits
 from actors.models import Actor, TrainingImage
 from tests.factories import make_actor, make_version
-from training.models import Status, TrainingVersion
+from training.models import ParameterDraft, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -93,6 +94,50 @@ def test_enter_in_a_field_is_the_preview_and_not_the_start(admin_client: Client)
     first = re.search(r"<(?:button|input)[^>]*form=\"params\"[^>]*>", text)
     assert first is not None
     assert 'value="preview"' in first[0]
+
+
+def test_an_edited_value_survives_leaving_the_page_until_the_start(admin_client: Client) -> None:
+    actor = make_actor()
+    page, keep = (reverse(name, args=[actor.pk]) for name in ("actor", "keep-draft"))
+    kept = admin_client.post(keep, {"max_train_steps": "900", "learning_rate": "x"}, headers=HTMX)
+    assert "Draft saved" in kept.text
+    assert 'name="max_train_steps"' not in kept.text
+    values = form_of(admin_client.get(page).text)
+    assert (values["max_train_steps"], values["learning_rate"]) == ("900", "2e-3")
+    assert "Draft saved" in admin_client.get(page).text
+    # Values in the address win, and looking at them saves nothing.
+    assert form_of(admin_client.get(page, {"max_train_steps": "300"}).text)["max_train_steps"] == "300"
+    admin_client.post(reverse("start", args=[actor.pk]), values)
+    assert not ParameterDraft.objects.exists()
+
+
+def test_a_draft_is_discarded_by_a_button_or_by_recommended_values(admin_client: Client) -> None:
+    actor = make_actor()
+    page, keep = (reverse(name, args=[actor.pk]) for name in ("actor", "keep-draft"))
+    admin_client.post(keep, {"max_train_steps": "900"})
+    answer = admin_client.post(reverse("discard-draft", args=[actor.pk]), follow=True)
+    assert "The draft is discarded." in answer.text
+    assert form_of(answer.text)["max_train_steps"] == "400"
+    admin_client.post(keep, {"max_train_steps": "900"})
+    admin_client.post(keep, {"max_train_steps": "900", "then": "use:max_train_steps"})
+    assert form_of(admin_client.get(page).text)["max_train_steps"] == "400"
+    assert not ParameterDraft.objects.exists()
+
+
+def test_a_draft_belongs_to_one_person_and_one_actor(admin_client: Client, admin_user: User) -> None:
+    actor, other = make_actor(), make_actor()
+    ParameterDraft.objects.create(user=admin_user, actor=other, max_train_steps=900)
+    somebody = User.objects.create_user("somebody")
+    ParameterDraft.objects.create(user=somebody, actor=actor, max_train_steps=800)
+    for person, steps in ((actor, "400"), (other, "900")):
+        text = admin_client.get(reverse("actor", args=[person.pk])).text
+        assert form_of(text)["max_train_steps"] == steps
+
+
+def test_buttons_without_a_script_keep_the_draft_too(admin_client: Client) -> None:
+    actor = make_actor()
+    admin_client.post(reverse("start", args=[actor.pk]), {"max_train_steps": "900", "then": "preview"})
+    assert form_of(admin_client.get(reverse("actor", args=[actor.pk])).text)["max_train_steps"] == "900"
 
 
 def test_parameters_of_any_version_can_be_loaded(admin_client: Client) -> None:

@@ -1,0 +1,84 @@
+"""An actor's pages that look back: versions, what differs between them, and what has happened."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from actors.permissions import can, requires
+from actors.requests import PageRequest
+from training.actor_history import actor_history
+from training.forms import written
+from training.models import SampleImage, TrainingEvent, TrainingVersion
+from training.parameters import SPECS
+from training.views import standing_or_404
+
+
+@require_safe
+@requires("view")
+def versions(request: PageRequest, actor_id: int) -> HttpResponse:
+    """All versions of an actor with what differs from the one before."""
+    person = standing_or_404(actor_id)
+    samples = samples_of(person.versions)
+    older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
+    rows = [
+        {
+            "version": version,
+            "samples": samples.get(version.pk, []),
+            "differences": differences(version, older.get(version.pk)),
+        }
+        for version in person.versions
+    ]
+    context = {
+        "section": "library",
+        "tab": "versions",
+        "standing": person,
+        "actor": person.actor,
+        "rows": rows,
+    }
+    return render(request, "training/versions.html", context | {"may_judge": can(request.user, "curate")})
+
+
+def samples_of(versions: list[TrainingVersion]) -> dict[int, list[Any]]:
+    """The last strip of samples of each version, in one query."""
+    strips: dict[int, list[SampleImage]] = {}
+    for sample in SampleImage.objects.filter(version__in=versions).order_by(
+        "version", "-step", "prompt_index"
+    ):
+        strip = strips.setdefault(sample.version_id, [])
+        if not strip or strip[0].step == sample.step:
+            strip.append(sample)
+    return strips
+
+
+def differences(version: TrainingVersion, older: TrainingVersion | None) -> list[tuple[str, str, str]]:
+    """Parameters that changed since the version before: label, before, after."""
+    if older is None:
+        return []
+    before, now = older.parameters(), version.parameters()
+    return [
+        (spec.label, written(spec, before.get(name, "–")), written(spec, now.get(name, "–")))
+        for name, spec in SPECS.items()
+        if before.get(name) != now.get(name)
+    ]
+
+
+@require_safe
+@requires("view")
+def history(request: PageRequest, actor_id: int) -> HttpResponse:
+    """What happened to the actor's trainings, and what people changed, the newest first."""
+    person = standing_or_404(actor_id)
+    events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")
+    context = {
+        "section": "library",
+        "tab": "history",
+        "standing": person,
+        "actor": person.actor,
+        "events": events.order_by("-at", "-id")[:300],
+        "changes": actor_history(person.actor),
+    }
+    return render(request, "training/history.html", context)
