@@ -60,25 +60,25 @@ FLUX = BaseModel(
     curate_above=60,
 )
 
-#: Tiny models want a higher learning rate, and several images a step. Measured with a drawn actor of 15
-#: images: from 300 steps on every mark is there, and a batch of 15 learns no more than one of 8.
+#: Tiny models want a higher learning rate and several images a step. Measured on a drawn actor of 15 images
+#: (docs/trainer.md): every mark is there by step 240, and a batch of 15 learns no more than one of 8.
 EMBEDDED = BaseModel(
     key="embedded",
     name="Embedded base",
     subject="drawn portraits of 64 × 64 pixels",
-    table=(Recommendation(None, 400, 2e-3, 1),),
+    table=(Recommendation(None, 300, 2e-3, 1),),
     batch_size=8,
     changes={
         "learning_rate": {"minimum": 1e-4, "maximum": 1e-2, "default": 2e-3},
-        "max_train_steps": {"minimum": 20, "maximum": 2000, "default": 400},
+        "max_train_steps": {"minimum": 20, "maximum": 2000, "default": 300},
         "batch_size": {"maximum": 16, "default": 8},
         "num_repeats": {"default": 1},
         "network_dim": {"minimum": 4},
         "network_alpha": {"minimum": 1},
-        "lr_warmup_steps": {"maximum": 2000, "default": 80},
+        "lr_warmup_steps": {"maximum": 2000, "default": 60},
     },
-    seconds_per_step=0.2,
-    overhead_seconds=35,
+    seconds_per_step=0.25,
+    overhead_seconds=40,
 )
 
 

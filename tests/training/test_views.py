@@ -75,7 +75,7 @@ def test_auto_adjust_shows_before_and_after_and_applies_it(admin_client: Client)
     assert "Auto-adjust would change 1 value" in text
     assert '<span class="was">900</span>' in text
     applied = admin_client.get(address, {"max_train_steps": "900", "then": "apply"}).text
-    assert form_of(applied)["max_train_steps"] == "400"
+    assert form_of(applied)["max_train_steps"] == "300"
     quick = form_of(admin_client.get(address, {"preset": "quick", "then": "apply"}).text)
     assert quick["max_train_steps"] == "200"
 
