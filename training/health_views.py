@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status as codes
 from rest_framework.request import Request
@@ -69,7 +70,7 @@ def switch_tunnel(request: HttpRequest) -> HttpResponse:
 class TunnelStatusView(APIView):
     """Whether a tunnel runs, and its address."""
 
-    @extend_schema(operation_id="ngrok_status", summary="Tunnel status", responses={200: dict[str, object]})
+    @extend_schema(operation_id="ngrok_status", summary="Tunnel status", responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Also says what stands in the way of a start."""
         return Response(asdict(tunnel.status()))
@@ -82,7 +83,7 @@ class TunnelStartView(APIView):
         operation_id="ngrok_start",
         summary="Open the tunnel",
         request=None,
-        responses={200: dict[str, object]},
+        responses={200: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request) -> Response:
         """Twice is once. 409 says what is missing."""
@@ -99,7 +100,7 @@ class TunnelStopView(APIView):
         operation_id="ngrok_stop",
         summary="Close the tunnel",
         request=None,
-        responses={200: dict[str, object]},
+        responses={200: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request) -> Response:
         """Also when none runs."""
