@@ -38,7 +38,7 @@ def sign_in(db: None) -> SignIn:
 def every_page() -> list[str]:
     version = make_version(status=Status.TRAINING)
     actor = [version.actor_id]
-    names = ["actor", "dataset", "versions", "history", "payload"]
+    names = ["actor", "dataset", "versions", "history", "payload", "use"]
     pages = [reverse(name, args=actor) for name in names]
     return [*pages, reverse("library"), reverse("activity"), version.get_absolute_url()]
 
@@ -114,7 +114,7 @@ def test_lists_take_as_many_queries_for_60_actors_as_for_30(admin_client: Client
     assert queries() == thirty
 
 
-@pytest.mark.parametrize("name", ["actor", "versions", "history", "dataset"])
+@pytest.mark.parametrize("name", ["actor", "versions", "history", "dataset", "use"])
 def test_an_actors_pages_take_as_many_queries_for_ten_versions_as_for_two(
     admin_client: Client, name: str
 ) -> None:

@@ -47,6 +47,8 @@ def test_axe_finds_nothing_on_any_page(signed_in_page: Page, width: int, scheme:
     done = make_version(running.actor)
     failed = make_version(status=Status.FAILED, error="The worker ran out of memory. " * 9)
     make_actor(images=0)
+    good = make_version(base_model="black-forest-labs/FLUX.1-dev")
+    good.mark_good()
     actor = f"/actors/{done.actor_id}"
     addresses = [
         *("/actors/", "/actors/?view=table", "/actors/?q=nobody", "/activity/", "/nowhere"),
@@ -54,6 +56,8 @@ def test_axe_finds_nothing_on_any_page(signed_in_page: Page, width: int, scheme:
             f"{actor}/",
             f"{actor}/versions",
             f"{actor}/history",
+            f"{actor}/use",
+            f"/actors/{good.actor_id}/use",
             f"/actors/{failed.actor_id}/?learning_rate=x",
         ),
         *(f"/trainings/{version.pk}/" for version in (running, done, failed)),

@@ -12,9 +12,11 @@ from django.views.decorators.http import require_safe
 from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training.actor_history import actor_history
+from training.base_models import base_model
 from training.forms import written
 from training.models import SampleImage, TrainingEvent, TrainingVersion
 from training.parameters import SPECS
+from training.using import snippets, stable_address
 from training.views import standing_or_404
 
 
@@ -82,3 +84,20 @@ def history(request: PageRequest, actor_id: int) -> HttpResponse:
         "changes": actor_history(person.actor),
     }
     return render(request, "training/history.html", context)
+
+
+@require_safe
+@requires("view")
+def use(request: PageRequest, actor_id: int) -> HttpResponse:
+    """Where others fetch the good version's LoRA, and how they load it."""
+    person = standing_or_404(actor_id)
+    context: dict[str, Any] = {"section": "library", "tab": "use", "standing": person, "actor": person.actor}
+    if good := person.good:
+        context |= {
+            "good": good,
+            "address": stable_address(actor_id),
+            "snippets": snippets(good),
+            "base": base_model(good.base_model),
+            "prompt": good.sample_prompts()[0].prompt,
+        }
+    return render(request, "training/use.html", context)
