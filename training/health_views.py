@@ -83,7 +83,7 @@ class TunnelStartView(APIView):
         operation_id="ngrok_start",
         summary="Open the tunnel",
         request=None,
-        responses={200: OpenApiTypes.OBJECT},
+        responses={200: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request) -> Response:
         """Twice is once. 409 says what is missing."""
