@@ -57,6 +57,9 @@ def numbered(dataset: TrainingDataset) -> list[TrainingImage]:
             twin = numbers.get(worst.get("twin", 0))
             worst["word"] = f"Twin of {twin:02d}" if twin else WORDS.get(worst["code"], worst["code"])
         image.number, image.worst = numbers[image.pk], worst  # type: ignore[attr-defined]
+        # All captions start alike, and two lines under a thumbnail are short: show where they differ.
+        start = f"portrait of {dataset.actor.trigger_token}, "
+        image.told = image.caption.removeprefix(start)  # type: ignore[attr-defined]
     return images
 
 

@@ -121,7 +121,7 @@ def test_the_keyboard_includes_excludes_and_writes_captions(signed_in_page: Page
     expect(page.locator("#thumbs .thumb").first.get_by_text("Left out")).to_be_visible()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("c")
-    caption = page.get_by_label("Caption of image 2")
+    caption = page.get_by_role("textbox", name="Caption of image 2")
     expect(caption).to_be_focused()
     caption.fill("portrait, in the rain")
     page.get_by_role("button", name="Save").click()
@@ -137,13 +137,13 @@ def test_two_people_do_not_overwrite_each_other(signed_in_page: Page, actor: Act
     page = signed_in_page
     open_dataset(page, actor)
     page.locator("#thumbs [data-caption]").first.click()
-    mine = page.get_by_label("Caption of image 1")
+    mine = page.get_by_role("textbox", name="Caption of image 1")
     mine.fill("my words")
     first = actor.dataset.images.all()[0]
     edits.change(actor.dataset, {first.pk: {"caption": "their words"}}, "caption")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("alert")).to_contain_text("“their words”")
-    expect(page.get_by_label("Caption of image 1")).to_have_value("my words")
+    expect(page.get_by_role("textbox", name="Caption of image 1")).to_have_value("my words")
     first.refresh_from_db()
     assert first.caption == "their words"
     page.get_by_role("button", name="Save").click()
