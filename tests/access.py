@@ -62,6 +62,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "actors/<int:actor_id>/payload": {"GET": "view"},
     "actors/<int:actor_id>/versions": {"GET": "view"},
     "actors/<int:actor_id>/history": {"GET": "view"},
+    "actors/<int:actor_id>/compare": {"GET": "view"},
     "actors/<int:actor_id>/use": {"GET": "view"},
     "actors/<int:actor_id>/roll-back": {"POST": "curate"},
     "actors/<int:actor_id>/dataset": {"GET": "view"},

@@ -75,5 +75,6 @@ def test_ten_times_the_points_take_about_ten_times_as_long() -> None:
     assert seconds(100_000) < 40 * max(seconds(10_000), 1e-3)
 
 
-def test_another_version_is_drawn_dashed() -> None:
-    assert "old" in paths(charts.loss_chart(falling(100), 200, other=falling(200)))
+def test_other_versions_are_drawn_dashed_each_in_its_own_way() -> None:
+    chart = charts.loss_chart(falling(100), 200, others=[falling(200), [], falling(50)])
+    assert [name for name in paths(chart) if name.startswith("old")] == ["old old-1", "old old-3"]

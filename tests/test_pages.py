@@ -38,7 +38,7 @@ def sign_in(db: None) -> SignIn:
 def every_page() -> list[str]:
     version = make_version(status=Status.TRAINING)
     actor = [version.actor_id]
-    names = ["actor", "dataset", "versions", "history", "payload", "use"]
+    names = ["actor", "dataset", "versions", "history", "payload", "use", "compare"]
     pages = [reverse(name, args=actor) for name in names]
     return [*pages, reverse("library"), reverse("activity"), version.get_absolute_url()]
 

@@ -17,16 +17,17 @@ MOST_POINTS = 240
 
 
 def loss_chart(
-    history: Points, total_steps: int, *, logarithmic: bool = False, other: Points = ()
+    history: Points, total_steps: int, *, logarithmic: bool = False, others: Sequence[Points] = ()
 ) -> SafeString:
-    """Loss by step: raw, smoothed and, dashed, another version's smoothed one. Empty without points."""
+    """Loss by step: raw, smoothed and, dashed, other versions' smoothed ones. Empty without points."""
     points = clean(history, logarithmic=logarithmic)
     if not points:
         return SafeString()
-    line, dashed = smooth(points), smooth(clean(other, logarithmic=logarithmic))
+    line = smooth(points)
+    dashed = [smooth(clean(other, logarithmic=logarithmic)) for other in others]
     total = max(total_steps, points[-1][0], 1)
-    low, high = bounds([value for _, value in [*points, *dashed]], logarithmic=logarithmic)
-    raw, line, dashed = thin(points), thin(line), thin(dashed)
+    low, high = bounds([value for part in (points, *dashed) for _, value in part], logarithmic=logarithmic)
+    raw, line, dashed = thin(points), thin(line), [thin(each) for each in dashed]
 
     def x(step: int) -> float:
         return round(LEFT + (RIGHT - LEFT) * step / total, 1)
@@ -52,7 +53,7 @@ def loss_chart(
         else "",
         *(level(y(value), value) for value in ticks(low, high, logarithmic=logarithmic)),
         *(step_mark(x(step), step, total) for step in nice_steps(total)),
-        path("old", dashed),
+        *(path(f"old old-{number}", each) for number, each in enumerate(dashed, start=1)),
         path("raw", raw),
         path("line", line),
         format_html('<circle class="head" cx="{}" cy="{}" r="4"/>', x(last_step), y(last)),

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from actors import storage
@@ -95,7 +96,7 @@ def check_status(request: PageRequest, pk: int) -> HttpResponse:
 @require_POST
 @requires("curate")
 def mark_good(request: PageRequest, pk: int) -> HttpResponse:
-    """Makes it the actor's good version."""
+    """Makes it the actor's good version; ``next`` is the page it was judged on."""
     version = load(pk)
     reason = request.POST.get("reason", "").replace("\x00", "").strip()[:2000]
     try:
@@ -105,7 +106,9 @@ def mark_good(request: PageRequest, pk: int) -> HttpResponse:
     else:
         instead = f" instead of {former.name}" if former and former.pk != version.pk else ""
         messages.success(request, f"{version.name} is the good version now{instead}.")
-    return redirect(version)
+    there = request.POST.get("next", "")
+    here = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()})
+    return redirect(there if here else version.get_absolute_url())
 
 
 @require_POST

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
@@ -115,6 +116,12 @@ class Standing:
             and (since is None or version.finished_at is None or version.finished_at > since)
         ]
         return sorted(waiting, key=lambda version: version.number)
+
+    @property
+    def choice_query(self) -> str:
+        """``?v=1&v=3``: the good version and the undecided, when there is more than one."""
+        chosen = [*([self.good] if self.good else []), *self.undecided[-3:]]
+        return "?" + urlencode([("v", version.number) for version in chosen]) if len(chosen) > 1 else ""
 
     @property
     def percent(self) -> int:

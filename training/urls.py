@@ -15,6 +15,7 @@ urlpatterns = [
     path("actors/<int:actor_id>/payload", views.payload, name="payload"),
     path("actors/<int:actor_id>/versions", version_views.versions, name="versions"),
     path("actors/<int:actor_id>/history", version_views.history, name="history"),
+    path("actors/<int:actor_id>/compare", version_views.compare, name="compare"),
     path("actors/<int:actor_id>/use", version_views.use, name="use"),
     path("actors/<int:actor_id>/roll-back", live_views.roll_back_good, name="roll-back-good"),
     path("activity/", list_views.activity, name="activity"),

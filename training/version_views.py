@@ -7,14 +7,17 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from actors.models import TrainingImage
 from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training.actor_history import actor_history
 from training.base_models import base_model
+from training.comparing import FEWEST, MOST, Comparison
 from training.forms import written
-from training.models import SampleImage, TrainingEvent, TrainingVersion
+from training.models import SampleImage, Status, TrainingEvent, TrainingVersion
 from training.parameters import SPECS
 from training.using import snippets, stable_address
 from training.views import standing_or_404
@@ -41,6 +44,7 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
         "standing": person,
         "actor": person.actor,
         "rows": rows,
+        "ticked": request.GET.getlist("v"),
     }
     return render(request, "training/versions.html", context | {"may_judge": can(request.user, "curate")})
 
@@ -84,6 +88,47 @@ def history(request: PageRequest, actor_id: int) -> HttpResponse:
         "changes": actor_history(person.actor),
     }
     return render(request, "training/history.html", context)
+
+
+@require_safe
+@requires("view")
+def compare(request: PageRequest, actor_id: int) -> HttpResponse:
+    """Two to four versions, named by their numbers: ``?v=2&v=3``."""
+    person = standing_or_404(actor_id)
+    wanted = set(request.GET.getlist("v"))
+    chosen = [version for version in reversed(person.versions) if str(version.number) in wanted]
+    context: dict[str, Any] = {
+        "section": "library",
+        "tab": "versions",
+        "standing": person,
+        "actor": person.actor,
+    }
+    if len(chosen) >= FEWEST:
+        comparison = Comparison(chosen[:MOST])
+        again = Comparison.query(version.number for version in comparison.versions)
+        context |= {
+            "comparison": comparison,
+            "newest": comparison.versions[-1],
+            "part": comparison.part(request.GET.get("part", "")),
+            "left_out": [version.name for version in chosen[MOST:]],
+            "references": references(actor_id),
+            "choose_again": reverse("versions", args=[actor_id]) + again,
+            "deciding": deciding(comparison.versions) if can(request.user, "curate") else [],
+        }
+    return render(request, "training/compare.html", context)
+
+
+def deciding(versions: list[TrainingVersion]) -> list[TrainingVersion]:
+    """Those that could become the good one."""
+    return [version for version in versions if version.status == Status.COMPLETED and not version.is_good]
+
+
+def references(actor_id: int) -> list[TrainingImage]:
+    """Three pictures of the actor to judge likeness by."""
+    images = TrainingImage.objects.filter(
+        dataset__actor=actor_id, included=True, state=TrainingImage.State.SYNCED
+    )
+    return list(images.exclude(url="").order_by("position", "id")[:3])
 
 
 @require_safe
