@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db import transaction
 from django_q.tasks import async_task
 
 if TYPE_CHECKING:
@@ -45,13 +46,23 @@ def tell(version: TrainingVersion, occasion: Occasion) -> None:
 
 
 def send(pk: int, occasion: Occasion) -> None:
-    """Writes the letter from what the version is now."""
+    """Writes the letter from what the version is now; the timeline keeps it from being sent twice."""
     from training.models import TrainingVersion
 
-    version = TrainingVersion.objects.select_related("actor", "created_by").filter(pk=pk).first()
-    if version is None or not (to := recipients(version)):
-        return
-    subject = SUBJECTS[occasion].format(version=f"{version.actor.name} {version.name}")
+    with transaction.atomic():
+        rows = TrainingVersion.objects.select_for_update(of=("self",)).select_related("actor", "created_by")
+        version = rows.filter(pk=pk).first()
+        if version is None or not (to := recipients(version)):
+            return
+        subject = SUBJECTS[occasion].format(version=f"{version.actor.name} {version.name}")
+        said = f"Letter: {subject}"
+        if version.events.filter(message=said).exists():
+            return
+        event = version.events.create(kind="note", message=said)
     text = TEXTS[occasion].format(version=version)
     page = settings.SITE_URL + version.get_absolute_url()
-    send_mail(" ".join(subject.split()), f"{text}\n\n{page}\n", None, to)
+    try:
+        send_mail(" ".join(subject.split()), f"{text}\n\n{page}\n", None, to)
+    except OSError:
+        event.delete()  # the task comes again
+        raise

@@ -153,8 +153,8 @@ def take_in(
     except (DatabaseError, TrainingVersion.DoesNotExist, OSError, ValueError) as error:
         # One version's trouble must not end the round for all others.
         log.exception("training %s: %s", version.pk, type(error).__name__)
-    least = result.retry_after if isinstance(result, RateLimited) else 0.0
-    return max(least, min(LONGEST_PAUSE, ROUND_SECONDS * 2 ** min(version.poll_failures, 5)))
+    pause = min(LONGEST_PAUSE, ROUND_SECONDS * 2.0 ** min(version.poll_failures, 5))
+    return max(result.retry_after, pause) if isinstance(result, RateLimited) else pause
 
 
 def take_report(version: TrainingVersion, report: JobReport) -> float:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -118,13 +119,12 @@ def hold() -> str:
         raise TunnelError(f"A tunnel runs already: {status().url}")
     if why := obstacle():
         raise TunnelError(why)
-    import ngrok
-
     target = urlsplit(settings.SITE_URL)
     address = f"{target.hostname}:{target.port or (443 if target.scheme == 'https' else 80)}"
     options = {"domain": settings.NGROK_DOMAIN} if settings.NGROK_DOMAIN else {}
     try:
-        listener = ngrok.forward(address, authtoken=settings.NGROK_AUTHTOKEN, **options)
+        # An optional extra without types.
+        listener = import_module("ngrok").forward(address, authtoken=settings.NGROK_AUTHTOKEN, **options)
         url = str(listener.url())
     except (ValueError, RuntimeError, OSError) as error:
         raise TunnelError(_why(error)) from None

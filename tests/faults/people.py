@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
+from django.test import Client
 
 from actors.models import Actor
 from actors.tokens import make_token
@@ -25,12 +25,9 @@ class People:
     def __init__(self, web: str, actors: int, chance: random.Random) -> None:
         self.web, self.chance = web, chance
         user = User.objects.create_superuser("trainer", "", "trainer")
-        session = SessionStore()
-        session["_auth_user_id"] = str(user.pk)
-        session["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
-        session["_auth_user_hash"] = user.get_session_auth_hash()
-        session.create()
-        self._cookies = {"sessionid": str(session.session_key), "csrftoken": CSRF}
+        browser = Client()
+        browser.force_login(user)
+        self._cookies = {"sessionid": browser.cookies["sessionid"].value, "csrftoken": CSRF}
         self._token = make_token(user, "fault test", ["read", "train"])[1]
         self.actors: list[Actor] = [make_actor() for _ in range(actors)]
         #: Launches that were begun and not acknowledged yet, by actor; and all that were.
@@ -85,8 +82,11 @@ class People:
 
     def _post(self, path: str, **request: Any) -> httpx.Response | None:
         browser = {"cookies": self._cookies, "headers": {"X-CSRFToken": CSRF, "Referer": self.web}}
+        call: dict[str, Any] = request or browser
         try:
-            answer = httpx.post(self.web + path, timeout=10, **({} if request else browser), **request)
+            answer = httpx.post(self.web + path, timeout=10, **call)
         except httpx.HTTPError:
             return None
+        if "/login" in answer.headers.get("location", ""):
+            raise RuntimeError(f"{path}: the trainer is not signed in")
         return answer if answer.status_code < 400 else None

@@ -29,6 +29,7 @@ WEATHER: tuple[dict[str, object], ...] = (
     {"webhook": "triple"},
     {"webhook": "lost"},
     {"accepted_answer": "hang_up"},
+    {"broken": {"run": "hang_up"}, "broken_share": 0.5},
     {"register_seconds": 30},
     {"progress": "none"},
     {"broken": {"status": "503"}, "broken_share": 0.3},
@@ -86,9 +87,10 @@ def run(room: Path, rounds: int, seed: int, actors: int) -> int:
         studio.control(id_suffix="-e1")
         rested = rest(studio, people)
         wrong = judge(studio, people, rested=rested)
+        accepted = studio.control()["accepted"]
     finally:
         studio.stop()
-    report(connection.vendor, rounds, seed, tally, people, time.monotonic() - began)
+    report(connection.vendor, rounds, seed, tally, people, accepted, time.monotonic() - began)
     print(*wrong or ["Every promise holds."], sep="\n")
     return 1 if wrong else 0
 
@@ -151,7 +153,13 @@ def judge(studio: Studio, people: People, *, rested: bool) -> list[str]:
 
 
 def report(
-    database: str, rounds: int, seed: int, tally: Counter[tuple[str, str]], people: People, seconds: float
+    database: str,
+    rounds: int,
+    seed: int,
+    tally: Counter[tuple[str, str]],
+    people: People,
+    accepted: int,
+    seconds: float,
 ) -> None:
     """The table for ``docs/reliability.md``."""
     from training.models import TrainingVersion
@@ -163,8 +171,9 @@ def report(
     for victim in VICTIMS:
         print(f"| {victim} | " + " | ".join(str(tally[victim, stage]) for stage in stages) + " |")
     ends = Counter(TrainingVersion.objects.values_list("status", flat=True))
-    accepted = TrainingVersion.objects.exclude(job_id=None).count()
-    print(f"\nlaunches: {len(people.acknowledged)}; with a job: {accepted}; ends: {dict(ends)}")
+    never_sent = len(people.acknowledged) - accepted
+    print(f"\nlaunches: {len(people.acknowledged)}; ends: {dict(ends)}")
+    print(f"jobs the endpoint accepted: {accepted}; launches that ended before they were sent: {never_sent}")
     print(f"decisions of people: {dict(Counter(people.decisions))}\n")
 
 

@@ -166,7 +166,13 @@ def test_a_person_sends_again_what_never_arrived_and_it_is_paid_once(
     tasks.submit(version.pk)
     assert simulator.accepted == 1
     sweep_until(version, Status.COMPLETED)
-    assert kinds(version) == ["pending", "submitting", "queued", "training", "completed"]
+    # A short job may end between two looks.
+    assert [kind for kind in kinds(version) if kind != "training"] == [
+        "pending",
+        "submitting",
+        "queued",
+        "completed",
+    ]
     assert version.events.filter(by=admin_user).count() == 1
 
 
@@ -239,6 +245,7 @@ def test_the_pages_resubmit_and_give_up_need_the_role_and_a_post(
 
 
 def test_cancelling_stops_the_job_once(simulator: Simulator, django_capture_on_commit_callbacks: Any) -> None:
+    simulator.train_seconds = 1e6
     version = start()
     with django_capture_on_commit_callbacks() as callbacks:
         assert version.cancel()

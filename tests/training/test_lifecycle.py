@@ -82,6 +82,7 @@ def test_the_database_allows_one_active_training_and_one_good_version_per_actor(
 
 
 def test_a_training_runs_from_the_queue_to_its_lora(simulator: Simulator) -> None:
+    simulator.train_seconds = 600  # three real ones: long enough to be seen on a busy machine
     version = start()
     assert version.status == Status.QUEUED
     assert version.job_id
@@ -204,6 +205,7 @@ def test_a_completed_job_without_a_lora_is_a_failure() -> None:
 
 
 def test_the_webhook_reads_the_truth_from_the_endpoint(simulator: Simulator, client: Client) -> None:
+    simulator.train_seconds = 1e6
     version = start()
     response = post_webhook(client, version, {"id": version.job_id, "status": "COMPLETED", **DONE})
     version.refresh_from_db()
