@@ -40,7 +40,10 @@ def test_a_dead_process_of_this_machine_need_not_be_waited_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "held_by", ["another-host:1", f"{socket.gethostname()}:{os.getpid()}", "", "nonsense"]
+    "held_by",
+    ["another-host:1", f"{socket.gethostname()}:{os.getpid()}", "", "nonsense"],
+    # Named, because test processes side by side must collect the same tests.
+    ids=["another host", "a living process", "nobody", "nonsense"],
 )
 def test_a_holder_that_may_live_keeps_it(held_by: str) -> None:
     assert Lease.take("sweep", seconds=600)
