@@ -91,6 +91,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "trainings/<int:pk>/resubmit": {"POST": "train"},
     "trainings/<int:pk>/good": {"POST": "curate"},
     "trainings/<int:pk>/not-good": {"POST": "curate"},
+    "trainings/<int:pk>/console.txt": {"GET": "view"},
     "trainings/<int:pk>/lora": {"GET": "view"},
     # Files and what the endpoint calls
     "files/<path:key>": {"GET": "signed", "PUT": "signed"},

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core.files.base import ContentFile
 from django.utils import timezone
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from actors import storage
 from tests.factories import make_actor, make_version
-from training.models import Status, TrainingVersion
+from training.base_models import EMBEDDED
+from training.models import SampleImage, Status, TrainingVersion
 
+#: What auto-adjust recommends here.
+STEPS = str(EMBEDDED.table[0].max_train_steps)
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
@@ -57,6 +65,7 @@ def test_axe_finds_nothing_on_any_page(signed_in_page: Page, width: int, scheme:
             f"{actor}/versions",
             f"{actor}/history",
             f"{actor}/use",
+            f"{actor}/compare?v={running.number}&v={done.number}",
             f"/actors/{good.actor_id}/use",
             f"/actors/{failed.actor_id}/?learning_rate=x",
         ),
@@ -115,7 +124,7 @@ def test_a_slider_sets_the_field_and_the_advice_follows(signed_in_page: Page) ->
     expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("2000")
     expect(page.get_by_text("Auto-adjust would change 1 value")).to_be_visible()
     page.get_by_role("button", name="Apply 1 change").click()
-    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("400")
+    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value(STEPS)
     page.get_by_label(re.compile("^Learning rate learning")).fill("7")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Learning rate must be a number from")).to_be_visible()
@@ -133,7 +142,7 @@ def test_a_changed_value_is_still_there_after_leaving_the_page(signed_in_page: P
     page.reload()
     expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("300")
     page.get_by_role("button", name="Discard draft").click()
-    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value("400")
+    expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value(STEPS)
 
 
 def test_enter_in_a_field_starts_nothing(signed_in_page: Page) -> None:
@@ -147,7 +156,7 @@ def test_enter_in_a_field_starts_nothing(signed_in_page: Page) -> None:
 
 def test_a_training_is_watched_to_its_end_and_marked_good(signed_in_page: Page) -> None:
     page = signed_in_page
-    version = make_version(status=Status.TRAINING, stage="training", step=40)
+    version = make_version(status=Status.TRAINING, stage="training", step=40, max_train_steps=400)
     page.goto(version.get_absolute_url())
     expect(page).to_have_title(re.compile("^10 %"))
     TrainingVersion.objects.filter(pk=version.pk).update(
@@ -163,6 +172,58 @@ def test_a_training_is_watched_to_its_end_and_marked_good(signed_in_page: Page) 
     version.refresh_from_db()
     assert version.is_good
     assert version.good_reason == "likeness holds"
+
+
+def test_samples_open_large_and_arrows_move_between_steps_and_prompts(
+    signed_in_page: Page, media: Path
+) -> None:
+    page = signed_in_page
+    version = make_version()
+    picture = BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(picture, "PNG")
+    for step in (0, 80):
+        for index in (0, 1):
+            key = version.sample_key(step, index)
+            url = storage.save(key, ContentFile(picture.getvalue()))
+            SampleImage.objects.create(
+                version=version, step=step, prompt_index=index, prompt=f"prompt {index}", url=url
+            )
+    page.goto(version.get_absolute_url())
+    page.locator("a[data-sample]").first.click()
+    viewer = page.get_by_role("dialog", name="Sample")
+    expect(viewer).to_contain_text("step 80: prompt 0")
+    page.keyboard.press("ArrowRight")
+    expect(viewer).to_contain_text("step 80: prompt 1")
+    page.keyboard.press("ArrowDown")
+    expect(viewer).to_contain_text("step 0: prompt 1")
+    assert complaints(page) == []
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+    other = make_version(version.actor)
+    for step in (0, 80):
+        SampleImage.objects.create(version=other, step=step, prompt_index=0, prompt="prompt 0", url=url)
+    page.goto(f"/actors/{version.actor_id}/versions")
+    page.get_by_label(f"Compare {version.name}").check()
+    page.get_by_label(f"Compare {other.name}").check()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".pairs:visible")).to_contain_text(f"{other.name}")
+    page.get_by_label("Step of the samples").press("Home")
+    expect(page.locator("#parts [aria-current]")).to_have_text("Base")
+    assert "part=0" in page.url
+    assert complaints(page) == []
+
+
+def test_the_console_shows_only_the_levels_asked_for(signed_in_page: Page) -> None:
+    page = signed_in_page
+    version = make_version(status=Status.TRAINING)
+    version.note("all is well")
+    version.note("a caption is empty", level="warning")
+    version.note("out of memory", level="error")
+    page.goto(version.get_absolute_url())
+    page.get_by_label("Warnings and errors").check()
+    expect(page.locator("#console li:visible")).to_have_count(2)
+    page.get_by_label("Errors", exact=True).check()
+    expect(page.locator("#console li:visible")).to_have_text(re.compile("out of memory"))
 
 
 def test_cancelling_asks_first(signed_in_page: Page) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from actors.permissions import requires
+from actors.models import Actor
+from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training.library import PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
@@ -61,25 +64,41 @@ ACTIVITY = {
 @require_safe
 @requires("view")
 def activity(request: PageRequest) -> HttpResponse:
-    """All trainings of all people, the newest first."""
-    wanted = request.GET.get("status", "")
-    if wanted not in ACTIVITY:
-        wanted = ""
-    statuses = ACTIVITY[wanted][1]
+    """All trainings of all people, the newest first; by state, by who started them, by actor."""
+    asked = {
+        name: request.GET.get(name, "").replace("\x00", "").strip()[:200]
+        for name in ("status", "by", "actor")
+    }
+    if asked["status"] not in ACTIVITY:
+        asked["status"] = ""
     trainings = TrainingVersion.objects.select_related("actor", "created_by").defer(
         "loss_history", "log", "images", "source"
     )
-    if statuses:
+    if statuses := ACTIVITY[asked["status"]][1]:
         trainings = trainings.filter(status__in=statuses)
+    if asked["by"]:
+        trainings = trainings.filter(created_by__username=asked["by"])
+    if asked["actor"]:
+        trainings = trainings.filter(actor__in=Actor.objects.search(asked["actor"]).values("pk"))
     page = Paginator(trainings.order_by("-created_at", "-pk"), 50).get_page(request.GET.get("page"))
     context = {
         "section": "activity",
-        "status": wanted,
-        "tabs": [(key, label, f"?status={key}" if key else "?") for key, (label, _) in ACTIVITY.items()],
+        "asked": asked,
+        "tabs": [(key, label, activity_query(asked, status=key)) for key, (label, _) in ACTIVITY.items()],
+        "people": User.objects.filter(pk__in=TrainingVersion.objects.values("created_by")).order_by(
+            "username"
+        ),
         "page": page,
-        "page_links": page_links(page, lambda number: f"?status={wanted}&page={number}"),
+        "page_links": page_links(page, lambda number: activity_query(asked, page=str(number))),
+        "poll_query": activity_query(asked, page=str(page.number)),
         "pictures": [Picture(version) for version in page.object_list],
+        "may_train": can(request.user, "train"),
     }
     if request.htmx and not request.htmx.history_restore_request:
-        return render(request, "training/activity_rows.html", context)
+        return render(request, "training/activity_rows.html", context | {"oob": True})
     return render(request, "training/activity.html", context)
+
+
+def activity_query(asked: dict[str, str], **changes: str) -> str:
+    """What is asked for as a query string, with changes on top."""
+    return "?" + urlencode({name: value for name, value in (asked | changes).items() if value})

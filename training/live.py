@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from training import charts, payload
+from training import charts, costs, payload
 from training.launch import estimate_of
 from training.models import SampleImage, Status, TrainingVersion
 
@@ -265,7 +266,10 @@ class Picture:
 
     @cached_property
     def console(self) -> list[dict[str, Any]]:
-        """The site's events and the worker's log in one order of time."""
+        """The site's events and the worker's log in one order of time.
+
+        The worker writes whole seconds, so within one second the site's events come first.
+        """
         events = [
             {"at": event.at, "level": event.level, "message": event.message, "by": event.by}
             for event in self.version.events.select_related("by")
@@ -274,4 +278,20 @@ class Picture:
             {"at": datetime.fromisoformat(line["at"]), "level": line["level"], "message": line["message"]}
             for line in self.version.log
         ]
-        return sorted(events + lines, key=lambda line: line["at"])
+        return sorted(events + lines, key=lambda line: line["at"].replace(microsecond=0))
+
+    def console_text(self) -> str:
+        """The console as a file: one line each, times in UTC."""
+        rows = (
+            f"{line['at'].astimezone(UTC):%Y-%m-%d %H:%M:%S} {line['level']:7} {line['message']}"
+            for line in self.console
+        )
+        return "\n".join(rows) + "\n"
+
+    # Money
+
+    @cached_property
+    def cost(self) -> Decimal | None:
+        """So far, or in all; ``None`` where no price is configured or nothing has run."""
+        bill = costs.bill_of(self.version, self.now)
+        return bill.total if bill else None

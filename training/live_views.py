@@ -161,3 +161,13 @@ def lora(request: PageRequest, pk: int) -> HttpResponse:
         return redirect(link)
     messages.error(request, f"{version.name} has no LoRA that this site can reach.")
     return redirect(version)
+
+
+@require_safe
+@requires("view")
+def console(request: PageRequest, pk: int) -> HttpResponse:
+    """The console as a text file."""
+    version = load(pk)
+    answer = HttpResponse(Picture(version).console_text(), content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{version.model_name}_console.txt"'
+    return answer

@@ -24,6 +24,7 @@ urlpatterns = [
     path("trainings/<int:pk>/check", live_views.check_status, name="check-status"),
     path("trainings/<int:pk>/good", live_views.mark_good, name="mark-good"),
     path("trainings/<int:pk>/not-good", live_views.unmark_good, name="unmark-good"),
+    path("trainings/<int:pk>/console.txt", live_views.console, name="console"),
     path("trainings/<int:pk>/lora", live_views.lora, name="lora"),
     path("trainings/<int:pk>/retry", live_views.retry, name="retry"),
 ]

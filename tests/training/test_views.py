@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ from django.utils import timezone
 from actors import edits
 from actors.models import Actor, TrainingImage
 from tests.factories import make_actor, make_version
+from training.base_models import EMBEDDED
 from training.models import ParameterDraft, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
+#: What auto-adjust recommends here.
+STEPS = str(EMBEDDED.table[0].max_train_steps)
 HTMX = {"HX-Request": "true"}
 
 
@@ -75,9 +79,9 @@ def test_auto_adjust_shows_before_and_after_and_applies_it(admin_client: Client)
     assert "Auto-adjust would change 1 value" in text
     assert '<span class="was">900</span>' in text
     applied = admin_client.get(address, {"max_train_steps": "900", "then": "apply"}).text
-    assert form_of(applied)["max_train_steps"] == "300"
+    assert form_of(applied)["max_train_steps"] == STEPS
     quick = form_of(admin_client.get(address, {"preset": "quick", "then": "apply"}).text)
-    assert quick["max_train_steps"] == "200"
+    assert quick["max_train_steps"] == str(int(STEPS) // 2)
 
 
 def test_buttons_of_the_form_work_without_a_script(admin_client: Client) -> None:
@@ -85,7 +89,7 @@ def test_buttons_of_the_form_work_without_a_script(admin_client: Client) -> None
     sent = {"max_train_steps": "900", "learning_rate": "1e-3", "then": "use:max_train_steps"}
     answer = admin_client.post(reverse("start", args=[actor.pk]), sent, follow=True)
     values = form_of(answer.text)
-    assert (values["max_train_steps"], values["learning_rate"]) == ("400", "1e-3")
+    assert (values["max_train_steps"], values["learning_rate"]) == (STEPS, "1e-3")
     assert not TrainingVersion.objects.exists()
 
 
@@ -117,10 +121,10 @@ def test_a_draft_is_discarded_by_a_button_or_by_recommended_values(admin_client:
     admin_client.post(keep, {"max_train_steps": "900"})
     answer = admin_client.post(reverse("discard-draft", args=[actor.pk]), follow=True)
     assert "The draft is discarded." in answer.text
-    assert form_of(answer.text)["max_train_steps"] == "400"
+    assert form_of(answer.text)["max_train_steps"] == STEPS
     admin_client.post(keep, {"max_train_steps": "900"})
     admin_client.post(keep, {"max_train_steps": "900", "then": "use:max_train_steps"})
-    assert form_of(admin_client.get(page).text)["max_train_steps"] == "400"
+    assert form_of(admin_client.get(page).text)["max_train_steps"] == STEPS
     assert not ParameterDraft.objects.exists()
 
 
@@ -129,7 +133,7 @@ def test_a_draft_belongs_to_one_person_and_one_actor(admin_client: Client, admin
     ParameterDraft.objects.create(user=admin_user, actor=other, max_train_steps=900)
     somebody = User.objects.create_user("somebody")
     ParameterDraft.objects.create(user=somebody, actor=actor, max_train_steps=800)
-    for person, steps in ((actor, "400"), (other, "900")):
+    for person, steps in ((actor, STEPS), (other, "900")):
         text = admin_client.get(reverse("actor", args=[person.pk])).text
         assert form_of(text)["max_train_steps"] == steps
 
@@ -145,7 +149,7 @@ def test_parameters_of_any_version_can_be_loaded(admin_client: Client) -> None:
     other = make_version(max_train_steps=555)
     address = reverse("actor", args=[version.actor_id])
     assert form_of(admin_client.get(address, {"from": version.pk}).text)["max_train_steps"] == "777"
-    assert form_of(admin_client.get(address, {"from": other.pk}).text)["max_train_steps"] == "400"
+    assert form_of(admin_client.get(address, {"from": other.pk}).text)["max_train_steps"] == STEPS
     assert admin_client.get(address, {"from": "x" * 99}).status_code == 200
 
 
@@ -154,7 +158,7 @@ def test_a_typed_value_gets_new_advice_and_leaves_the_fields_alone(admin_client:
     text = admin_client.get(address, {"max_train_steps": "900"}, headers=HTMX).text
     assert "<html" not in text
     assert 'name="max_train_steps"' not in text
-    assert "Use 400" in text
+    assert f"Use {STEPS}" in text
     assert all("hx-swap-oob" in part for part in re.findall(r"<(?:aside|section id|div id)[^>]*>", text))
 
 
@@ -195,7 +199,36 @@ def test_the_poll_answers_nothing_until_something_changes(admin_client: Client) 
     answer = poll(admin_client, version, seen_in(page))
     assert answer.status_code == 200
     assert "<html" not in answer.text
-    assert "20 <small>of 400 steps" in answer.text
+    assert f"20 <small>of {STEPS} steps" in answer.text
+
+
+def test_within_one_second_the_sites_events_come_before_the_workers_lines(admin_client: Client) -> None:
+    version = make_version(status=Status.TRAINING)
+    at = datetime(2026, 1, 1, 10, 0, 2, tzinfo=UTC)
+    for number, message in enumerate(("Sending to the endpoint", "In the endpoint's queue", "taken")):
+        version.events.create(kind="note", message=message, at=at + timedelta(milliseconds=300 * number))
+    log = [(at, "info", "15 images read"), (at + timedelta(seconds=1), "warning", "one is blurred")]
+    version.log = [{"at": when.isoformat(), "level": level, "message": text} for when, level, text in log]
+    version.save()
+    answer = admin_client.get(reverse("console", args=[version.pk]))
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert "attachment" in answer["Content-Disposition"]
+    assert answer.text.splitlines() == [
+        "2026-01-01 10:00:02 info    Sending to the endpoint",
+        "2026-01-01 10:00:02 info    In the endpoint's queue",
+        "2026-01-01 10:00:02 info    taken",
+        "2026-01-01 10:00:02 info    15 images read",
+        "2026-01-01 10:00:03 warning one is blurred",
+    ]
+
+
+def test_the_cost_runs_along_when_a_price_is_configured(admin_client: Client, settings: Any) -> None:
+    version = make_version(status=Status.TRAINING, execution_ms=90_000)
+    assert "cost so far" not in admin_client.get(version.get_absolute_url()).text
+    settings.GPU_PRICE_PER_SECOND, settings.WORKER_START_SECONDS = 0.001, 5.0
+    settings.WORKER_IDLE_SECONDS = 5.0
+    text = admin_client.get(version.get_absolute_url()).text
+    assert "<dt>cost so far</dt><dd>$0.10</dd>" in text
 
 
 def test_polling_stops_when_the_training_is_over(admin_client: Client) -> None:
@@ -386,3 +419,29 @@ def test_activity_filters_by_state(admin_client: Client) -> None:
     assert "Broke." in failed
     assert failed.count("<tr>") == 2
     assert admin_client.get(address, {"status": "'"}).status_code == 200
+
+
+def trainings(text: str) -> list[str]:
+    return re.findall(r'<th scope="row"><a href="([^"]+)"', text)
+
+
+def test_activity_filters_by_person_and_actor_at_once(admin_client: Client, admin_user: User) -> None:
+    somebody = User.objects.create_user("some&body")
+    mine = make_version(make_actor(description="purple mohawk"), created_by=admin_user)
+    theirs = make_version(mine.actor, created_by=somebody)
+    make_version(created_by=somebody)
+    address = reverse("activity")
+    by_them = {"by": "some&body"}
+    assert len(trainings(admin_client.get(address, by_them).text)) == 2
+    both = admin_client.get(address, by_them | {"actor": "mohawk"})
+    assert trainings(both.text) == [theirs.get_absolute_url()]
+    assert "by=some%26body" in both.text  # the tabs keep the filters
+    nobody = admin_client.get(address, {"by": "\x00nobody", "actor": "%", "page": "x"})
+    assert "No training matches" in nobody.text
+
+
+def test_activity_tells_the_whole_error_and_tries_again(admin_client: Client) -> None:
+    failed = make_version(status=Status.FAILED, error="The worker ran out of memory. " * 20 + "THE END")
+    text = admin_client.get(reverse("activity")).text
+    assert "THE END" in text
+    assert f'action="{reverse("retry", args=[failed.pk])}"' in text
