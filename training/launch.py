@@ -229,7 +229,9 @@ def enqueue_submit(version: TrainingVersion) -> None:
 
 def retry(version: TrainingVersion, by: User | AnonymousUser | None = None) -> TrainingVersion:
     """A new version with the parameters of an ended one. Raises like ``launch``."""
-    return launch(version.actor, version.parameters(), by=by, repeats=version)
+    return launch(
+        version.actor, version.parameters(), by=by, repeats=version, override_reason=version.override_reason
+    )
 
 
 def finished_runs(base: BaseModel) -> list[FinishedRun]:

@@ -30,14 +30,21 @@ class Command(BaseCommand):
             "--set", action="append", default=[], metavar="NAME=VALUE", help="max_train_steps=300 …"
         )
         parser.add_argument("--preset", choices=list(PRESETS), default="balanced")
+        parser.add_argument(
+            "--override",
+            default="",
+            metavar="REASON",
+            help="start although the dataset is not fit; stays on the version",
+        )
         parser.add_argument("--wait", action="store_true", help="show the progress, end with the training")
 
-    def handle(self, *, actor: str, preset: str, wait: bool, **options: Any) -> None:
+    def handle(self, *, actor: str, preset: str, override: str, wait: bool, **options: Any) -> None:
         """Launches like the page does."""
         person = find_actor(actor)
         count = len(person.dataset.trainable_images()) if hasattr(person, "dataset") else 0
         try:
-            version = launch.launch(person, self.parameters(person, count, preset, parse(options["set"])))
+            values = self.parameters(person, count, preset, parse(options["set"]))
+            version = launch.launch(person, values, override_reason=override)
         except (launch.CannotStart, ParameterErrors) as error:
             raise CommandError(str(error)) from error
         scope = f"{version.max_train_steps} steps on {version.image_count} images"
@@ -47,9 +54,7 @@ class Command(BaseCommand):
 
     def parameters(self, person: Actor, count: int, preset: str, chosen: dict[str, str]) -> dict[str, Any]:
         """The preset's values under the chosen ones; the warm-up follows the chosen steps."""
-        if not count:
-            return dict(chosen)
-        recommended = auto_adjust(count, launch.studio_base(), preset, person.trigger_token)[0].to_dict()
+        recommended = auto_adjust(count or 1, launch.studio_base(), preset, person.trigger_token)[0].to_dict()
         steps = chosen.get("max_train_steps", "")
         if steps.isdecimal():
             recommended["lr_warmup_steps"] = int(steps) * 20 // 100
