@@ -18,7 +18,7 @@ DEV_TOOLS := $(VENV)/.installed-dev
 LOCK := $(VENV)/bin/uv pip compile --quiet --no-header --no-emit-index-url --generate-hashes --universal --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start test lint format bench screenshots lock chromium
+.PHONY: help setup start test faults lint format bench screenshots lock chromium
 
 help: ## Show this
 	@echo "ActorTrain. The targets install what they need by themselves:"
@@ -37,6 +37,10 @@ test: $(RUN_TOOLS) $(DEV_TOOLS) chromium ## Run all tests, and those that touch 
 	echo "On SQLite, everything:"; \
 	$(PY) -m pytest -q -n $(JOBS) -m "not postgres" || status=1; \
 	exit $$status
+
+faults: $(RUN_TOOLS) $(DEV_TOOLS) ## Kill everything 100 times on SQLite and on PostgreSQL, and judge what is left (20 minutes)
+	$(PY) -m tests.faults.run --rounds 100
+	$(PY) -m tests.postgres $(PY) -m tests.faults.run --rounds 100
 
 lint: $(RUN_TOOLS) $(DEV_TOOLS) ## Check style, types, settings and migrations
 	$(VENV)/bin/ruff check .

@@ -167,7 +167,8 @@ def take_report(version: TrainingVersion, report: JobReport) -> float:
         and (progress.stage, progress.step, len(progress.log), len(progress.samples), progress.stages[:1]),
     )
     job_id = version.job_id or ""
-    if _heard.get(job_id) != heard or report.state.is_final:
+    told = report.state == JobState.IN_QUEUE and version.status == Status.QUEUED  # the row says so already
+    if not told and (_heard.get(job_id) != heard or report.state.is_final):
         reports.apply(version, report)
         _heard[job_id] = heard
     if report.state.is_final:
