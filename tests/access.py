@@ -82,6 +82,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "actors/<int:actor_id>/dataset/pair/<int:one>/<int:other>": {"GET": "view"},
     "actors/<int:actor_id>/dataset/since/<int:number>": {"GET": "view"},
     "actors/<int:actor_id>/images/<int:image_id>": {"GET": "view", "POST": "curate"},
+    "styleguide": {"GET": "curate"},
     "activity/": {"GET": "view"},
     "trainings/<int:pk>/": {"GET": "view"},
     "trainings/<int:pk>/cancel": {"POST": "train"},

@@ -14,6 +14,7 @@ from django.urls import reverse
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from training.models import SampleImage, Status, TrainingVersion
+from training.standing import STATES
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[str], Client]
@@ -163,3 +164,16 @@ def test_pages_carry_no_inline_script_or_style(admin_client: Client) -> None:
         assert "<style" not in text
         assert "<script>" not in text
         assert "onclick" not in text
+
+
+def test_the_styleguide_shows_every_state_to_who_may_curate(sign_in: SignIn) -> None:
+    for images in (12, 0):
+        make_actor(images=images)
+    address = reverse("styleguide")
+    text = sign_in("Curator").get(address).text
+    assert sign_in("Trainer").get(address).status_code == 403
+    for state in STATES:
+        assert f'data-state="{state}"' in text
+    for piece in "param checks rail samples chart console toast banner void posters".split():
+        assert f'class="{piece}' in text, piece
+    assert not TrainingVersion.objects.exists()

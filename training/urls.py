@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from training import list_views, live_views, version_views, views
+from training import list_views, live_views, styleguide, version_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="library", query_string=True), name="home"),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("actors/<int:actor_id>/compare", version_views.compare, name="compare"),
     path("actors/<int:actor_id>/use", version_views.use, name="use"),
     path("actors/<int:actor_id>/roll-back", live_views.roll_back_good, name="roll-back-good"),
+    path("styleguide", styleguide.styleguide, name="styleguide"),
     path("activity/", list_views.activity, name="activity"),
     path("trainings/<int:pk>/", live_views.training, name="training"),
     path("trainings/<int:pk>/cancel", live_views.cancel, name="cancel"),
