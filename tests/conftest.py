@@ -32,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.s3)
         if fixtures & {"browser", "page"}:
             item.add_marker(pytest.mark.browser)
+    # Browser tests come last: Playwright leaves an event loop running, and asyncio allows one a thread.
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -33,7 +33,7 @@ def choose_actor(page: Page, number: str) -> None:
 
 def auto_adjust(page: Page, preset: str) -> None:
     """Looks at what a preset would change, and takes it over."""
-    page.get_by_label("Preset").select_option(label=preset)
+    page.get_by_label("Preset", exact=True).select_option(label=preset)
     page.get_by_role("button", name=re.compile("^Apply")).click()
     expect(page.get_by_role("heading", name="These are the values of this preset")).to_be_visible()
 

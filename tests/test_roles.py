@@ -135,7 +135,8 @@ def test_every_route_has_a_row_and_every_row_a_route() -> None:
 def test_every_method_of_an_api_view_has_a_row() -> None:
     for route in SITE:
         if route.methods:
-            assert route.methods == set(ACCESS[route.pattern]), route.pattern
+            # Django REST Framework adds HEAD when a view is first called.
+            assert route.methods - {"HEAD"} == set(ACCESS[route.pattern]), route.pattern
 
 
 @pytest.mark.parametrize("who", PEOPLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ def test_200_marks_and_saves_at_once_leave_one_good_version_each_and_lose_nothin
 ) -> None:
     server = postgres_server() if database == "postgresql" else nullcontext("")
     with server as database_url, serve(tmp_path, ACTORS, database_url=database_url) as site:
-        marked, added, refused = asyncio.run(press(site))
+        # In a thread of its own: after browser tests, Playwright's event loop runs in this one.
+        with ThreadPoolExecutor(1) as thread:
+            marked, added, refused = thread.submit(asyncio.run, press(site)).result()
         with httpx.Client(base_url=site.url, headers=site.headers, timeout=60) as client:
             published = {actor["id"]: actor for actor in client.get("/actors.json").json()}
             lists = {

@@ -233,7 +233,7 @@ def test_the_lora_of_the_good_version_has_one_stable_address(client: Client) -> 
 
 def test_recommendations_and_estimates_change_nothing(client: Client) -> None:
     adjusted = send(client, "POST", "/api/auto-adjust", {"image_count": 12}).json()
-    assert adjusted["parameters"]["max_train_steps"] == 400
+    assert adjusted["parameters"]["max_train_steps"] == 300
     body = {"actor": make_actor().pk, "parameters": {"max_train_steps": 800}}
     short = send(client, "POST", "/api/estimate", body | {"parameters": {"max_train_steps": 100}}).json()
     assert send(client, "POST", "/api/estimate", body).json()["seconds"] > short["seconds"] > 0
