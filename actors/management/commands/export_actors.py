@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,15 +29,20 @@ class Command(BaseCommand):
         """Streams the records."""
         pieces = registry.write_json(registry.export_records())
         if output is None:
-            for piece in pieces:
-                self.stdout.write(piece, ending="")
+            # A reader that has seen enough (``| head``) is no error, and stays none when Python flushes at exit.
+            with contextlib.suppress(BrokenPipeError):
+                for piece in pieces:
+                    self.stdout.write(piece, ending="")
+                self.stdout.flush()
+                return
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return
         with one_line_errors(), replacing(output) as file:
             file.writelines(pieces)
         self.stderr.write(f"Wrote {output}.")
 
 
-@contextmanager
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[str]]:
     """A text file that takes the place of ``path`` when all of it is written and on disk."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
