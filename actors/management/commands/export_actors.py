@@ -29,7 +29,7 @@ class Command(BaseCommand):
         """Streams the records."""
         pieces = registry.write_json(registry.export_records())
         if output is None:
-            # A reader that has seen enough (``| head``) is no error, and stays none when Python flushes at exit.
+            # A reader that has seen enough (``| head``) is no error, nor when Python flushes at exit.
             with contextlib.suppress(BrokenPipeError):
                 for piece in pieces:
                     self.stdout.write(piece, ending="")
