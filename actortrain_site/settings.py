@@ -415,6 +415,6 @@ LOGGING = {
     "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": _values["LOG_LEVEL"]},
-    # httpx logs whole URLs at INFO, and ours carry signatures.
-    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "axes")},
+    # httpx logs whole URLs at INFO, and ours carry signatures; django-q logs every look of the sweep.
+    "loggers": {name: {"level": "WARNING"} for name in ("httpx", "httpcore", "axes", "django-q")},
 }

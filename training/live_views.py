@@ -20,7 +20,8 @@ from training import launch, tasks
 from training.live import Picture
 from training.models import NotCompleted, TrainingVersion
 from training.parameters import ParameterErrors
-from training.rollback import NothingToRollBack, roll_back
+from training.queueing import place_of
+from training.rollback import NothingToRollBack, former_good, roll_back
 from training.runpod import RunPodError
 from training.standing import standing
 
@@ -38,12 +39,17 @@ def picture(request: PageRequest, version: TrainingVersion) -> dict[str, Any]:
     """What page and fragment share."""
     scale = "log" if request.GET.get("scale") == "log" else "linear"
     now = Picture(version, logarithmic=scale == "log")
-    again = urlencode({"seen": now.mark, "scale": scale})
+    place = place_of(version)
+    mark = f"{now.mark}-{place.words}" if place else now.mark
+    again = urlencode({"seen": mark, "scale": scale})
     return {
         "section": "activity",
         "version": version,
         "actor": version.actor,
         "now": now,
+        "mark": mark,
+        "place": place,
+        "former": former_good(version.actor) if version.is_good else None,
         "scale": scale,
         "poll_url": f"{reverse('training', args=[version.pk])}?{again}",
         "may_train": can(request.user, "train"),
@@ -59,7 +65,7 @@ def training(request: PageRequest, pk: int) -> HttpResponse:
     context = picture(request, version)
     if not request.htmx or request.htmx.history_restore_request:
         return render(request, "training/training.html", context | {"standing": standing(version.actor_id)})
-    if request.GET.get("seen") == context["now"].mark:
+    if request.GET.get("seen") == context["mark"]:
         return HttpResponse(status=STOP_POLLING if not version.is_active else NOTHING_NEW)
     status = 200 if version.is_active else STOP_POLLING
     return render(request, "training/training_live.html", context | {"oob": True}, status=status)
