@@ -94,7 +94,8 @@ class Picture:
         """For the browser's tab."""
         name = f"{self.version.actor.number} {self.version.name}"
         if self.version.status == Status.TRAINING:
-            return f"{round(100 * self.version.progress_fraction)} % · {name} · ActorTrain"
+            share = self.shown_step / (self.version.max_train_steps or 1)
+            return f"{'≈ ' if self.estimated_step is not None else ''}{share:.0%} · {name} · ActorTrain"
         return f"{self.words} · {name} · ActorTrain"
 
     @property
@@ -114,6 +115,7 @@ class Picture:
             version.updated_at.isoformat(),
             len(self.samples),
             len(self.console),
+            self.estimated_step,
         ]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
@@ -183,6 +185,20 @@ class Picture:
             running = (self.now - version.started_at).total_seconds() if version.started_at else 0.0
             return max(1.0, estimate_of(version).seconds - running)
         return None
+
+    @cached_property
+    def estimated_step(self) -> int | None:
+        """By the clock, for a container that reports no steps; never quite at the end."""
+        version = self.version
+        if version.status != Status.TRAINING or version.step or version.stages or not version.started_at:
+            return None
+        share = (self.now - version.started_at).total_seconds() / max(1.0, estimate_of(version).seconds)
+        return int(min(0.97, share) * (version.max_train_steps or 0))
+
+    @property
+    def shown_step(self) -> int:
+        """Where the bar stands: the reported step, else the estimated one."""
+        return self.version.step if self.estimated_step is None else self.estimated_step
 
     @property
     def ends_at(self) -> datetime | None:

@@ -445,3 +445,25 @@ def test_activity_tells_the_whole_error_and_tries_again(admin_client: Client) ->
     text = admin_client.get(reverse("activity")).text
     assert "THE END" in text
     assert f'action="{reverse("retry", args=[failed.pk])}"' in text
+
+
+def test_a_container_that_reports_no_steps_gets_a_bar_by_the_clock_marked_as_an_estimate(
+    admin_client: Client,
+) -> None:
+    started = timezone.now() - timedelta(seconds=30)
+    version = make_version(status=Status.TRAINING, started_at=started)
+    page = admin_client.get(version.get_absolute_url()).content.decode()
+    assert "estimated from the time" in page
+    TrainingVersion.objects.filter(pk=version.pk).update(step=12, stage="training")
+    page = admin_client.get(version.get_absolute_url()).content.decode()
+    assert "estimated from the time" not in page
+
+
+def test_a_queued_training_says_its_place_and_a_good_one_the_way_back(admin_client: Client) -> None:
+    waiting = make_version(status=Status.QUEUED, submitted_at=timezone.now())
+    assert "Next in the queue" in admin_client.get(waiting.get_absolute_url()).content.decode()
+    first = make_version()
+    second = make_version(first.actor)
+    first.mark_good()
+    second.mark_good()
+    assert "Back to V1" in admin_client.get(second.get_absolute_url()).content.decode()
