@@ -307,7 +307,11 @@ class Picture:
     # Money
 
     @cached_property
+    def bill(self) -> costs.Bill | None:
+        """The cost in its parts; ``None`` where no price is configured or nothing has run."""
+        return costs.bill_of(self.version, self.now)
+
+    @property
     def cost(self) -> Decimal | None:
-        """So far, or in all; ``None`` where no price is configured or nothing has run."""
-        bill = costs.bill_of(self.version, self.now)
-        return bill.total if bill else None
+        """So far, or in all."""
+        return self.bill.total if self.bill else None

@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from actors import edits
 from actors.models import Actor, TrainingImage
@@ -467,3 +468,11 @@ def test_a_queued_training_says_its_place_and_a_good_one_the_way_back(admin_clie
     first.mark_good()
     second.mark_good()
     assert "Back to V1" in admin_client.get(second.get_absolute_url()).content.decode()
+
+
+def test_a_cost_is_shown_in_its_parts(admin_client: Client, settings: Settings) -> None:
+    settings.GPU_PRICE_PER_SECOND = 0.01
+    version = make_version(status=Status.COMPLETED, execution_ms=100_000)
+    page = admin_client.get(version.get_absolute_url()).content.decode()
+    assert "Training $1.00 (as the endpoint says)" in page
+    assert "Worker start $" in page
