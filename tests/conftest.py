@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from pytest_django.fixtures import Settings as SettingsWrapper
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.chromium import ARGUMENTS, find_chromium
 from tests.s3_server import S3Server, serve_s3
 
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
@@ -77,21 +76,10 @@ def s3_storage(s3: S3Server, settings: SettingsWrapper, monkeypatch: pytest.Monk
     return s3
 
 
-def find_chromium() -> str:
-    """The browser's path: ``CHROMIUM``, else what the system has."""
-    candidates = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    for candidate in candidates:
-        path = shutil.which(candidate) if candidate else None
-        if path:
-            return path
-    pytest.fail("No Chromium found: install it, or set CHROMIUM to its path.", pytrace=False)
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=arguments)
+        chromium = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         yield chromium
         chromium.close()
 

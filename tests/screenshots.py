@@ -9,12 +9,11 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from tests import main_job
-from tests.conftest import find_chromium
+from tests.chromium import ARGUMENTS, find_chromium
 from tests.started_site import ROOT, started
 
 FOLDER = ROOT / "docs" / "images"
 PASSWORD = "only for pictures"  # of a site that lives for five minutes
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def main() -> None:
