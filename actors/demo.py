@@ -21,6 +21,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from actors import storage
 from actors.models import Actor, TrainingDataset, TrainingImage
 from actors.registry import import_records
+from actors.tasks import inspect_later
 from worker.portraits import Portrait, paint, random_scene
 
 PIXELS = 512
@@ -159,6 +160,8 @@ def load() -> None:
         for actor in CAST:
             for picture in files[actor.id]:
                 _describe(actor, picture)
+            # These wait for the task queue to start, so the first visitor sees pictures and findings.
+            inspect_later(TrainingDataset.objects.get(actor=actor.id))
 
 
 def _record(actor: DemoActor, files: list[Picture]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def picture(page: Page, folder: Path, name: str) -> None:
     """The whole page as a PNG, in light and in dark."""
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        page.wait_for_timeout(500)  # colours fade over
         suffix = "" if scheme == "light" else "_dark"
         page.screenshot(path=folder / f"{name}{suffix}.png", full_page=True)
     page.emulate_media(color_scheme="light")

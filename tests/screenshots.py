@@ -29,6 +29,9 @@ def main() -> None:
         phone = main_job.open_site(browser, site, PASSWORD, width=390, height=844)
         main_job.picture(page, FOLDER, "library")
         page.goto("/actors/2/dataset")
+        while page.get_by_text("still to inspect").count():
+            page.wait_for_timeout(1000)
+            page.reload()
         main_job.picture(page, FOLDER, "dataset")
         page.goto("/")
         main_job.choose_actor(page, "0000")
