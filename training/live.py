@@ -94,8 +94,8 @@ class Picture:
         """For the browser's tab."""
         name = f"{self.version.actor.number} {self.version.name}"
         if self.version.status == Status.TRAINING:
-            share = self.shown_step / (self.version.max_train_steps or 1)
-            return f"{'≈ ' if self.estimated_step is not None else ''}{share:.0%} · {name} · ActorTrain"
+            percent = round(100 * self.shown_step / (self.version.max_train_steps or 1))
+            return f"{'≈ ' if self.estimated_step is not None else ''}{percent} % · {name} · ActorTrain"
         return f"{self.words} · {name} · ActorTrain"
 
     @property
