@@ -46,7 +46,7 @@ class RetiredFilter(admin.SimpleListFilter):
         return queryset if self.value() is None else queryset.filter(retired_at__isnull=self.value() == "no")
 
 
-class ImageInline(admin.TabularInline):  # type: ignore[type-arg]
+class ImageInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
     """The images of a dataset, as far as people own them."""
 
     model = TrainingImage
@@ -282,7 +282,7 @@ class TrainingImageAdmin(HistoryAdmin):
         return False
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Rows that only the site writes."""
 
     show_full_result_count = False
@@ -346,7 +346,7 @@ class AccessTokenAdmin(ReadOnlyAdmin):
 
 
 @admin.register(RegistrySource)
-class RegistrySourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RegistrySourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     """Registries that this one follows."""
 
     list_display = ("name", "address", "rule", "every_minutes", "is_active", "last_run_at", "last_result")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import models, transaction
-from django.db.models import Count, F, Max, Prefetch, Q
+from django.db.models import F, Max, Prefetch, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -64,18 +64,6 @@ class ActorQuerySet(TrackedQuerySet["Actor"]):
                 match |= Q(pk=int(word))
             found = found.filter(match)
         return found
-
-    def with_image_counts(self) -> ActorQuerySet:
-        """Adds ``included_images`` and ``synced_images`` (both of the included ones)."""
-        included = Q(dataset__images__included=True)
-        return self.annotate(
-            included_images=Count("dataset__images", filter=included, distinct=True),
-            synced_images=Count(
-                "dataset__images",
-                filter=included & Q(dataset__images__state=TrainingImage.State.SYNCED),
-                distinct=True,
-            ),
-        )
 
 
 class Actor(models.Model):

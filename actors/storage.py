@@ -160,11 +160,6 @@ def s3_client() -> BaseClient:
     return client
 
 
-def exists(url: str) -> bool:
-    """Whether the object lies in the store now. Raises ``OSError`` when the store can't be asked."""
-    return size(url) is not None
-
-
 def size(url: str) -> int | None:
     """Bytes of the object, ``None`` when it is not there. Raises ``OSError`` when the store can't say."""
     address = parse(url)
