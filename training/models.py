@@ -30,7 +30,10 @@ from training.endpoints import EndpointState
 from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
+from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingParameters
+from training.states import ACTIVE, RUNNING, TERMINAL, WIRE_STATUS, Status
 from training.stops import JobToStop
+from training.timeline import SampleImage, TrainingEvent
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -39,19 +42,12 @@ if TYPE_CHECKING:
     from training.payload import SamplePrompt
 
 
-class Status(models.TextChoices):
-    """States of a version; ``docs/architecture.md`` draws how they follow each other."""
-
-    PENDING = "pending"
-    SUBMITTING = "submitting"
-    QUEUED = "queued"
-    TRAINING = "training"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
 __all__ = [
+    "ACTIVE",
+    "PARAMETER_NAMES",
+    "RUNNING",
+    "TERMINAL",
+    "WIRE_STATUS",
     "EndpointState",
     "JobToStop",
     "LaunchKey",
@@ -65,47 +61,8 @@ __all__ = [
     "WebhookDelivery",
 ]
 
-#: A version in one of these is "a training": one per actor.
-ACTIVE = (Status.PENDING, Status.SUBMITTING, Status.QUEUED, Status.TRAINING)
-#: RunPod has a job for these.
-RUNNING = (Status.QUEUED, Status.TRAINING)
-TERMINAL = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 #: What other systems are told when a version gets there.
 ANNOUNCED = {Status.COMPLETED: outbox.FINISHED, Status.FAILED: outbox.FAILED}
-#: The words the old system's clients know.
-WIRE_STATUS = {Status.SUBMITTING: "pending", Status.QUEUED: "pending"}
-
-
-class TrainingParameters(models.Model):
-    """The eleven parameters, by the names that the form, the API and the payload use.
-
-    Nullable, because versions imported from the old system lack some; a launch sets all.
-    """
-
-    learning_rate = models.FloatField(null=True)
-    max_train_steps = models.PositiveIntegerField(null=True)
-    network_dim = models.PositiveIntegerField(null=True)
-    network_alpha = models.FloatField(null=True)
-    class_tokens = models.CharField(max_length=300, blank=True)
-    batch_size = models.PositiveIntegerField(null=True)
-    num_repeats = models.PositiveIntegerField(null=True)
-    lr_scheduler = models.CharField(max_length=60, blank=True)
-    lr_warmup_steps = models.PositiveIntegerField(null=True)
-    optimizer_type = models.CharField(max_length=60, blank=True)
-    gradient_dtype = models.CharField(max_length=20, blank=True)
-
-    class Meta:
-        abstract = True
-
-    def parameters(self) -> dict[str, Any]:
-        """The eleven by name; those this row lacks are left out. Whole numbers come out whole."""
-        values = {name: getattr(self, name) for name in PARAMETER_NAMES}
-        if isinstance(values["network_alpha"], float) and values["network_alpha"].is_integer():
-            values["network_alpha"] = int(values["network_alpha"])
-        return {name: value for name, value in values.items() if value not in (None, "")}
-
-
-PARAMETER_NAMES = tuple(field.name for field in TrainingParameters._meta.local_fields)
 
 
 class TrainingVersionQuerySet(TrackedQuerySet["TrainingVersion"]):
@@ -546,67 +503,6 @@ class NotLost(Exception):
 
 class NotCompleted(Exception):
     """Only a completed version can be good."""
-
-
-class TrainingEvent(models.Model):
-    """One line of a version's timeline: a state it entered, or a note."""
-
-    version = models.ForeignKey(TrainingVersion, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField(default=timezone.now)
-    kind = models.CharField(max_length=20)
-    level = models.CharField(max_length=10, default="info")
-    message = models.TextField()
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-
-    class Meta:
-        ordering = ("at", "id")
-
-    def __str__(self) -> str:
-        return self.message
-
-
-class SampleImage(models.Model):
-    """A picture drawn during training: always the same prompts and seeds, so steps compare."""
-
-    version = models.ForeignKey(TrainingVersion, on_delete=models.CASCADE, related_name="samples")
-    step = models.PositiveIntegerField()
-    prompt_index = models.PositiveIntegerField()
-    prompt = models.TextField(blank=True)
-    seed = models.PositiveBigIntegerField(default=0)
-    url = models.CharField(max_length=1200)
-
-    class Meta:
-        ordering = ("step", "prompt_index")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["version", "step", "prompt_index"], name="one_sample_per_step_and_prompt"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"step {self.step}, prompt {self.prompt_index}"
-
-    def link(self) -> str:
-        """A signed link for a page."""
-        return storage.download_link(self.url)
-
-
-class ParameterDraft(TrainingParameters):
-    """Parameters a person has edited for an actor but not started yet."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    actor = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="drafts")
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["user", "actor"], name="one_draft_per_person_and_actor")
-        ]
-
-    def __str__(self) -> str:
-        return f"Draft of {self.user} for {self.actor}"
 
 
 @receiver(pre_delete, sender=TrainingVersion)
