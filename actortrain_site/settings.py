@@ -65,7 +65,8 @@ def read_environment() -> dict[str, Any]:
         "ALLOWED_HOSTS": env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", host.hostname]),
         "CSRF_TRUSTED_ORIGINS": env.list("CSRF_TRUSTED_ORIGINS", [f"{host.scheme}://{host.netloc}"]),
         "SECURE_COOKIES": host.scheme == "https",
-        "DATABASE": env.dj_db_url("DATABASE_URL", f"sqlite:///{var / 'actortrain.sqlite3'}"),
+        # A new connection costs more than most queries, and SQLite tidies its log when the last one closes.
+        "DATABASE": env.dj_db_url("DATABASE_URL", f"sqlite:///{var / 'actortrain.sqlite3'}", conn_max_age=60),
         "TASK_WORKERS": env.int("TASK_WORKERS", 3),
         "BASE_MODEL": env.str("BASE_MODEL", ""),
         "DECIDE_AFTER": timedelta(seconds=env.int("DECIDE_AFTER_SECONDS", 600)),
@@ -245,8 +246,6 @@ if "sqlite" in DATABASES["default"]["ENGINE"]:
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A new connection costs more than most queries, and SQLite tidies its log whenever the last one closes.
-DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 S3_BUCKET: str = _values["S3_BUCKET"]
