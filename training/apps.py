@@ -17,6 +17,7 @@ class TrainingConfig(AppConfig):
         # The last app's turn: by then every permission exists.
         post_migrate.connect(_ensure_roles, sender=self)
         post_migrate.connect(_watch_versions, sender=self)
+        post_migrate.connect(_ensure_standard_sets, sender=self)
         post_spawn.connect(_start_sweeping)
 
 
@@ -27,6 +28,12 @@ def _ensure_schedule(**_: object) -> None:
     following.ensure_schedule()
     tasks.ensure_schedule()
     outbox.ensure_schedule()
+
+
+def _ensure_standard_sets(**_: object) -> None:
+    from training.prompt_sets import ensure_standard_sets
+
+    ensure_standard_sets()
 
 
 def _start_sweeping(**_: object) -> None:

@@ -31,6 +31,8 @@ from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
 from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingParameters
+from training.preview_models import Checkpoint, Preview, PreviewImage, PreviewSettings
+from training.prompt_sets import PromptSet
 from training.states import ACTIVE, RUNNING, TERMINAL, WIRE_STATUS, Status
 from training.stops import JobToStop
 from training.timeline import SampleImage, TrainingEvent
@@ -48,11 +50,16 @@ __all__ = [
     "RUNNING",
     "TERMINAL",
     "WIRE_STATUS",
+    "Checkpoint",
     "EndpointState",
     "JobToStop",
     "LaunchKey",
     "Lease",
     "ParameterDraft",
+    "Preview",
+    "PreviewImage",
+    "PreviewSettings",
+    "PromptSet",
     "SampleImage",
     "Status",
     "TrainingEvent",

@@ -45,6 +45,14 @@ class JobToStop(models.Model):
             transaction.on_commit(lambda: async_task("training.tasks.stop_job", stop.pk))
 
     @classmethod
+    def order_job(cls, endpoint_id: str, job_id: str) -> None:
+        """The same for a job that no version stands behind: a preview's."""
+        facts = {"endpoint_id": endpoint_id, "version_pk": 0}
+        stop, made = cls.objects.get_or_create(job_id=job_id, defaults=facts)
+        if made:
+            transaction.on_commit(lambda: async_task("training.tasks.stop_job", stop.pk))
+
+    @classmethod
     def due(cls, now: datetime) -> list[str]:
         """Takes those whose next try is due; each is given to one caller."""
         keys = cls.objects.filter(next_try_at__lte=now).order_by("next_try_at").values_list("pk", flat=True)
