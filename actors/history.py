@@ -83,7 +83,8 @@ class TrackedQuerySet(models.QuerySet[Row]):
         names = _tracked_names(self.model, changes)
         if not names:
             return super().update(**changes)
-        with transaction.atomic(using=self.db):
+        # No savepoint of its own: a caller inside a transaction loses or keeps all of it anyway.
+        with transaction.atomic(using=self.db, savepoint=False):
             before = _rows_before(self, names)
             changed = super().update(**changes)
             _record_changes(self.model, before, names)
@@ -95,7 +96,7 @@ class TrackedQuerySet(models.QuerySet[Row]):
         """As Django's; it calls ``update`` in batches, which would read each row three times."""
         rows, fields = list(objs), list(fields)
         names = _tracked_names(self.model, fields)
-        with transaction.atomic(using=self.db):
+        with transaction.atomic(using=self.db, savepoint=False):
             before: dict[Any, tuple[Any, ...]] = {}
             for batch in _batches([row.pk for row in rows] if names else []):
                 before |= _rows_before(_plain(self.model).filter(pk__in=batch), names)
@@ -109,10 +110,22 @@ class TrackedQuerySet(models.QuerySet[Row]):
         if options.get("update_conflicts") or options.get("ignore_conflicts"):
             message = f"{self.model.__name__} keeps history: conflicts can't be told from new rows."
             raise NotImplementedError(message)
-        with transaction.atomic(using=self.db):
+        with transaction.atomic(using=self.db, savepoint=False):
             rows = super().bulk_create(objs, *args, **options)
             _write(self.model, rows, update=False)
         return rows
+
+
+def change_rows(*changes: tuple[models.Model, dict[str, Any]]) -> None:
+    """An UPDATE for each row and one INSERT for the history of all. The caller has locked and read the rows,
+    which are of one model, and every change is one that counts."""
+    rows = [row for row, _ in changes]
+    model = type(rows[0])
+    for row, values in changes:
+        _plain(model).filter(pk=row.pk).update(**values)
+        for name, value in values.items():
+            setattr(row, name, value)
+    _write(model, rows, update=True)
 
 
 def _tracked_names(model: Any, names: Iterable[str]) -> set[str]:

@@ -46,7 +46,8 @@ with transaction.atomic():
         records = json.load(open("{folder}/actors.json"))[start:start + 500]
         Actor.objects.bulk_create(
             Actor(id=r["id"], name=r["name"], age=r["age"], sex=r["sex"], ethnicity=r["ethnicity"],
-                  description=r["description"], position=r["id"], versions_made=5) for r in records)
+                  description=r["description"], position=r["id"], versions_made=5, source=json.dumps(r))
+            for r in records)
         sets = TrainingDataset.objects.bulk_create(
             TrainingDataset(actor_id=r["id"], local_path=r["training_data"]["local_path"]) for r in records)
         TrainingImage.objects.bulk_create(

@@ -54,14 +54,18 @@ class Site:
 
 
 def write_registry(folder: Path, actors: int, versions: int = 5, images: int = 15) -> None:
-    """A registry of the old system with finished versions; the first of each actor is good."""
+    """A registry of the old system with finished versions; the first of each actor is good.
+
+    Records are as long as those of a real one: more than 2 kB.
+    """
     records = []
     (folder / "versions").mkdir(parents=True)
     for actor in range(actors):
         name = f"{actor:04d}_nordic_{25 + actor % 50}_{('female', 'male')[actor % 2]}"
         made = [_version(actor, number, name) for number in range(versions, 0, -1)]
         (folder / "versions" / f"{actor}.json").write_text(json.dumps({"versions": made}))
-        urls = [f"s3://studio/actors/{name}/{image:02d}.png" for image in range(images)]
+        urls = [f"s3://studio-training-data/system_actors/{name}/{image:02d}.png" for image in range(images)]
+        public = "https://studio-training-data.s3.us-east-1.amazonaws.com/system_actors"
         records.append(
             {
                 "id": actor,
@@ -70,6 +74,12 @@ def write_registry(folder: Path, actors: int, versions: int = 5, images: int = 1
                 "sex": ("female", "male")[actor % 2],
                 "ethnicity": "nordic",
                 "description": f"A person with number {actor}, calm in front of a plain wall",
+                "outfit": "Work clothes: a grey overall with two chest pockets, a red scarf, brown boots.",
+                "url": f"{public}/lora_models/{name}.safetensors",
+                "poster_frames": {
+                    kind: {size: f"{public}/posters/{kind}/{name}_{size}.webp" for size in ("sm", "md", "lg")}
+                    for kind in ("standard", "accelerated")
+                },
                 "training_data": {
                     "s3_urls": urls,
                     "local_path": f"data/{name}",

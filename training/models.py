@@ -23,7 +23,7 @@ from django.utils import timezone
 from django_q.tasks import async_task
 
 from actors import storage
-from actors.history import Tracked, TrackedQuerySet, changing
+from actors.history import Tracked, TrackedQuerySet, change_rows, changing
 from actors.models import Actor
 from training import notices, outbox, payload
 from training.endpoints import EndpointState
@@ -33,6 +33,7 @@ from training.outbox import Webhook, WebhookDelivery
 from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingParameters
 from training.preview_models import Checkpoint, Preview, PreviewImage, PreviewSettings
 from training.prompt_sets import PromptSet
+from training.preset_models import Preset, PresetRevision
 from training.states import ACTIVE, RUNNING, TERMINAL, WIRE_STATUS, Status
 from training.stops import JobToStop
 from training.timeline import SampleImage, TrainingEvent
@@ -56,6 +57,8 @@ __all__ = [
     "LaunchKey",
     "Lease",
     "ParameterDraft",
+    "Preset",
+    "PresetRevision",
     "Preview",
     "PreviewImage",
     "PreviewSettings",
@@ -70,6 +73,8 @@ __all__ = [
 
 #: What other systems are told when a version gets there.
 ANNOUNCED = {Status.COMPLETED: outbox.FINISHED, Status.FAILED: outbox.FAILED}
+#: What a version loses with its mark. ``first_good_at`` stays.
+NOT_GOOD: dict[str, Any] = {"is_good": False, "good_at": None, "good_by": None, "good_reason": ""}
 
 
 class TrainingVersionQuerySet(TrackedQuerySet["TrainingVersion"]):
@@ -120,6 +125,12 @@ class TrainingVersion(TrainingParameters):
     )
     images = models.JSONField(
         default=list, editable=False, help_text="URL and caption of each image it was trained on."
+    )
+    preset_revision = models.ForeignKey(
+        PresetRevision, null=True, blank=True, on_delete=models.PROTECT, related_name="versions"
+    )
+    preset_edited = models.BooleanField(
+        default=False, help_text="Values were changed after the preset: its results are not the preset's."
     )
     repeats = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="repeated_by"
@@ -299,12 +310,13 @@ class TrainingVersion(TrainingParameters):
             moved = rows.update(status=to, updated_at=timezone.now(), **changes)
             if moved:
                 self.events.create(kind=to, level=level, message=message, by=by)
-                self.refresh_from_db()
+                self.refresh_from_db()  # nobody else changes the row before the commit
                 if event := ANNOUNCED.get(to):
                     outbox.announce(event, self)
                 if to == Status.FAILED:
                     notices.tell(self, "failed")
-        self.refresh_from_db()
+            else:
+                self.refresh_from_db()
         return bool(moved)
 
     def note(self, message: str, level: str = "info", by: User | None = None) -> None:
@@ -470,25 +482,22 @@ class TrainingVersion(TrainingParameters):
         """
         with transaction.atomic(), changing(by, reason):
             # The actor's row is the lock: two people marking at once come one after the other.
-            Actor.objects.select_for_update().get(pk=self.actor_id)
+            Actor.objects.select_for_update().only("pk").get(pk=self.actor_id)
             self.refresh_from_db()
             if self.status != Status.COMPLETED:
                 raise NotCompleted(f"{self.name} is {self.status}: only a completed version can be good.")
             former = TrainingVersion.objects.filter(actor_id=self.actor_id, is_good=True).first()
             if former and former.pk == self.pk:
                 return former
+            now = timezone.now()
+            mark = {"is_good": True, "good_at": now, "good_by": by, "good_reason": reason, "updated_at": now}
+            mark["first_good_at"] = self.first_good_at or now
             if former:
-                former.unmark_good(by)
-            TrainingVersion.objects.filter(pk=self.pk).update(
-                is_good=True,
-                good_at=timezone.now(),
-                first_good_at=Coalesce("first_good_at", Now()),
-                good_by=by,
-                good_reason=reason,
-                updated_at=timezone.now(),
-            )
+                change_rows((former, NOT_GOOD | {"updated_at": now}), (self, mark))
+                former.note("No longer the good version", by=by)
+            else:
+                change_rows((self, mark))
             self.note(f"Marked good{': ' + reason if reason else ''}", by=by)
-            self.refresh_from_db()
             outbox.announce(outbox.MARKED_GOOD, self)
         return former
 
@@ -496,7 +505,7 @@ class TrainingVersion(TrainingParameters):
         """Takes the mark away; who marked it and why stays in the timeline."""
         with transaction.atomic(), changing(by):
             changed = TrainingVersion.objects.filter(pk=self.pk, is_good=True).update(
-                is_good=False, good_at=None, good_by=None, good_reason="", updated_at=timezone.now()
+                **NOT_GOOD, updated_at=timezone.now()
             )
             if changed:
                 self.note("No longer the good version", by=by)
