@@ -26,6 +26,7 @@ from actors import storage
 from actors.history import Tracked, TrackedQuerySet, change_rows, changing
 from actors.models import Actor
 from training import notices, outbox, payload
+from training.batch_models import Batch, BatchEvent, BatchItem
 from training.endpoints import EndpointState
 from training.idempotency import LaunchKey
 from training.leases import Lease
@@ -51,6 +52,9 @@ __all__ = [
     "RUNNING",
     "TERMINAL",
     "WIRE_STATUS",
+    "Batch",
+    "BatchEvent",
+    "BatchItem",
     "Checkpoint",
     "EndpointState",
     "JobToStop",

@@ -1,0 +1,243 @@
+"""Batches: many actors trained one after another, within a budget and a time.
+
+``training/batches.py`` holds what happens to them, and is the only writer of the states.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q, Sum
+from django.urls import reverse
+from django.utils import timezone
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+#: More at once than any endpoint has workers is a mistake.
+MOST_AT_ONCE = 200
+#: More actors than this are two batches.
+MOST_ACTORS = 20_000
+
+
+class BatchState(models.TextChoices):
+    """A batch is planned, then runs or pauses, then has ended."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class ItemState(models.TextChoices):
+    """``planned → waiting → launched`` and one of three ends; ``blocked`` can't start, and says why."""
+
+    PLANNED = "planned", "can start"
+    BLOCKED = "blocked", "can't start"
+    WAITING = "waiting"
+    LAUNCHED = "launched", "training"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Order(models.TextChoices):
+    """Who comes first."""
+
+    CHOSEN = "chosen", "As chosen"
+    NUMBER = "number", "By number"
+    SHORTEST = "shortest", "Shortest first"
+    IMAGES = "images", "Most images first"
+
+
+#: A batch in one of these still launches, or may again.
+OPEN = (BatchState.RUNNING, BatchState.PAUSED)
+#: An item in one of these holds its actor: no second batch may train it meanwhile.
+HOLDING = (ItemState.WAITING, ItemState.LAUNCHED)
+ENDED = (ItemState.COMPLETED, ItemState.FAILED, ItemState.CANCELLED)
+
+
+class Batch(models.Model):
+    """Actors to train, how, and within which limits."""
+
+    name = models.CharField(max_length=200)
+    state = models.CharField(
+        max_length=20, choices=BatchState.choices, default=BatchState.PLANNED, editable=False
+    )
+    note = models.TextField(blank=True, editable=False, help_text="Why it is in this state.")
+    preset = models.CharField(max_length=60, default="balanced")
+    parameters = models.JSONField(
+        default=dict, blank=True, help_text="Any of the eleven, for every actor, instead of the preset's."
+    )
+    concurrency = models.PositiveSmallIntegerField(
+        default=1, help_text=f"Trainings at once, 1 to {MOST_AT_ONCE}."
+    )
+    ceiling = models.DecimalField(
+        max_digits=12, decimal_places=2, null=True, blank=True, help_text="US dollars; never crossed."
+    )
+    order = models.CharField(max_length=20, choices=Order.choices, default=Order.CHOSEN)
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="Nothing is launched before.")
+    stops_at = models.DateTimeField(null=True, blank=True, help_text="Nothing is launched after.")
+    daily_from = models.TimeField(null=True, blank=True, help_text="Each day nothing is launched before …")
+    daily_until = models.TimeField(
+        null=True, blank=True, help_text="… and after this, which may be next morning."
+    )
+    time_zone = models.CharField(max_length=60, default="UTC", help_text="Of the daily times.")
+    good_threshold = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="A version that scores this is marked good by itself; empty: people decide.",
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    begun_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="In whose name it launches.",
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    begun_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    planned_at = models.DateTimeField(default=timezone.now, help_text="When the plan was last made.")
+
+    class Meta:
+        app_label = "training"
+        ordering = ("-created_at", "-pk")
+        verbose_name_plural = "batches"
+        indexes = [models.Index(fields=["state"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(concurrency__gte=1, concurrency__lte=MOST_AT_ONCE),
+                name="batch_trains_some_at_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(ceiling=None) | Q(ceiling__gt=0), name="batch_ceiling_above_zero"
+            ),
+            models.CheckConstraint(
+                condition=Q(starts_at=None) | Q(stops_at=None) | Q(starts_at__lt=F("stops_at")),
+                name="batch_starts_before_it_stops",
+            ),
+            models.CheckConstraint(
+                condition=Q(daily_from=None, daily_until=None)
+                | Q(daily_from__isnull=False, daily_until__isnull=False),
+                name="batch_has_both_daily_times",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        """Its page: the plan, and live once it has begun."""
+        return reverse("batch", args=[self.pk])
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether it has not begun."""
+        return self.state == BatchState.PLANNED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it launches, or may again."""
+        return self.state in OPEN
+
+    def committed(self) -> Decimal:
+        """US dollars: what ended trainings cost, and what is reserved for those that run."""
+        sums = self.items.aggregate(spent=Sum("spent"), reserved=Sum("reserved"))
+        return (sums["spent"] or Decimal(0)) + (sums["reserved"] or Decimal(0))
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether its last moment has passed."""
+        return self.stops_at is not None and now >= self.stops_at
+
+    def may_launch_at(self, now: datetime) -> bool:
+        """Whether the start and stop times allow a launch now."""
+        if (self.starts_at and now < self.starts_at) or self.is_over(now):
+            return False
+        if self.daily_from is None or self.daily_until is None:
+            return True
+        clock = now.astimezone(ZoneInfo(self.time_zone)).time()
+        return in_span(clock, self.daily_from, self.daily_until)
+
+    def tell(self, message: str, by: User | None = None) -> None:
+        """Writes a line into its timeline."""
+        self.events.create(message=message, by=by)
+
+
+def in_span(clock: time, start: time, end: time) -> bool:
+    """Whether a time of day lies in a span that may go over midnight; equal ends are the whole day."""
+    if start < end:
+        return start <= clock < end
+    return clock >= start or clock < end
+
+
+class BatchItem(models.Model):
+    """One actor of a batch: how it is to be trained, why it can't be, and the version that came of it."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
+    actor = models.ForeignKey("actors.Actor", on_delete=models.CASCADE, related_name="batch_items")
+    position = models.PositiveIntegerField()
+    state = models.CharField(max_length=20, choices=ItemState.choices, default=ItemState.PLANNED)
+    reason = models.TextField(blank=True, help_text="Why it can't start, or how it ended.")
+    image_count = models.PositiveIntegerField(default=0)
+    parameters = models.JSONField(default=dict, help_text="The eleven as planned.")
+    seconds = models.FloatField(default=0, help_text="How long it is expected to train.")
+    cost = models.DecimalField(
+        max_digits=12, decimal_places=4, null=True, help_text="US dollars expected; none without a price."
+    )
+    version = models.OneToOneField(
+        "training.TrainingVersion",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="batch_item",
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    reserved = models.DecimalField(
+        max_digits=12, decimal_places=4, default=0, help_text="US dollars held while it trains."
+    )
+    spent = models.DecimalField(
+        max_digits=12, decimal_places=4, default=0, help_text="US dollars of attempts that ended."
+    )
+
+    class Meta:
+        app_label = "training"
+        ordering = ("position", "pk")
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "actor"], name="one_item_per_batch_and_actor"),
+            models.UniqueConstraint(
+                fields=["actor"], condition=Q(state__in=HOLDING), name="one_running_batch_per_actor"
+            ),
+        ]
+        indexes = [models.Index(fields=["batch", "state", "position"])]
+
+    def __str__(self) -> str:
+        return f"{self.actor} in {self.batch}"
+
+
+class BatchEvent(models.Model):
+    """One line of a batch's timeline."""
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    message = models.TextField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        app_label = "training"
+        ordering = ("at", "pk")
+
+    def __str__(self) -> str:
+        return self.message
