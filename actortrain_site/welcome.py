@@ -16,9 +16,9 @@ from django.shortcuts import resolve_url
 
 from actors import demo
 from actors.models import Actor
-from training.base_models import auto_adjust
 from training.launch import CannotStart, launch, studio_base
 from training.models import TrainingVersion
+from training.presets import recommend
 
 #: A loaded machine with a cold disk needs a while; a process that died has stopped the start before.
 WAIT_SECONDS = 120
@@ -94,7 +94,7 @@ def first_training() -> TrainingVersion | None:
     if actor is None or not settings.LOCAL_ENDPOINT or TrainingVersion.objects.exists():
         return None
     count = len(actor.dataset.trainable_images())
-    parameters, _ = auto_adjust(count, studio_base(), class_tokens=actor.trigger_token)
+    parameters, _ = recommend(count, studio_base(), class_tokens=actor.trigger_token)
     try:
         return launch(actor, parameters.to_dict(), description="The first training, started with the site")
     except CannotStart as error:

@@ -18,7 +18,6 @@ from actors.admin import ActorAdmin, ReadOnlyAdmin
 from actors.admin_parts import ChoicesList, HistoryAdmin
 from actors.models import Actor
 from actors.permissions import can
-from training.base_models import auto_adjust
 from training.launch import CannotStart, launch, obstacles, studio_base
 from training.models import (
     ParameterDraft,
@@ -29,6 +28,7 @@ from training.models import (
     WebhookDelivery,
 )
 from training.outbox import EVENTS
+from training.presets import recommend
 
 #: One click starts no more than this: each training costs money.
 MOST_LAUNCHES = 100
@@ -109,7 +109,7 @@ class TrainedActorAdmin(ActorAdmin):
         for actor in chosen:
             try:
                 images = len(actor.dataset.included_images()) if hasattr(actor, "dataset") else 0
-                values = auto_adjust(images, studio_base(), class_tokens=actor.trigger_token)[0].to_dict()
+                values = recommend(images, studio_base(), class_tokens=actor.trigger_token)[0].to_dict()
                 launch(actor, values, by=cast("User", request.user))
                 started += 1
             except (CannotStart, ValueError) as error:

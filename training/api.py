@@ -16,9 +16,9 @@ from rest_framework.response import Response
 from actors.models import Actor
 from actors.rest import Conflict, LockedUpdate, described, said_by
 from training import idempotency, tasks
-from training.base_models import auto_adjust
 from training.launch import launch, retry, studio_base
 from training.models import Status, TrainingVersion
+from training.presets import preset_named, recommend
 from training.serializers import (
     CheckedSerializer,
     EventSerializer,
@@ -110,7 +110,13 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
         def start() -> Any:
             actor = get_actor(wanted["actor"])
             parameters = recommended(actor, wanted["preset"]) | wanted["parameters"]
-            version = launch(actor, parameters, by=said_by(request), description=wanted["description"])
+            version = launch(
+                actor,
+                parameters,
+                by=said_by(request),
+                description=wanted["description"],
+                preset=wanted["preset"],
+            )
             return dict(self.shown(version).data)
 
         key = request.headers.get("Idempotency-Key", "")
@@ -206,5 +212,6 @@ def recommended(actor: Actor, preset: str) -> dict[str, Any]:
     """The recommended parameters for an actor's dataset; none without images (the launch says why)."""
     count = len(actor.dataset.trainable_images()) if hasattr(actor, "dataset") else 0
     if not count:
+        preset_named(preset)
         return {}
-    return dict(auto_adjust(count, studio_base(), preset, actor.trigger_token)[0].to_dict())
+    return dict(recommend(count, studio_base(), preset, actor.trigger_token)[0].to_dict())

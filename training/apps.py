@@ -17,6 +17,7 @@ class TrainingConfig(AppConfig):
         # The last app's turn: by then every permission exists.
         post_migrate.connect(_ensure_roles, sender=self)
         post_migrate.connect(_watch_versions, sender=self)
+        post_migrate.connect(_ensure_presets, sender=self)
         post_migrate.connect(_ensure_standard_sets, sender=self)
         post_spawn.connect(_start_sweeping)
 
@@ -48,6 +49,12 @@ def _watch_versions(**kwargs: object) -> None:
     if "plan" in kwargs:  # a test's flush keeps the triggers
         # The registry shows good versions only; others change every few seconds while they train.
         install(Watched("training_trainingversion", "SELECT {row}.actor_id WHERE {row}.is_good"))
+
+
+def _ensure_presets(**_: object) -> None:
+    from training.preset_models import Preset
+
+    Preset.objects.ensure_built_in()
 
 
 def _ensure_roles(**_: object) -> None:

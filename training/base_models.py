@@ -6,10 +6,10 @@ The tables stand here and nowhere else. FLUX's is the old system's; the embedded
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from training.parameters import SPECS, ParameterErrors, Parameters, ParameterSpec
+from training.parameters import SPECS, ParameterErrors, Parameters, ParameterSpec, Value
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,53 @@ EMBEDDED = BaseModel(
 )
 
 
+#: What a preset may fix for every dataset; the rest follows the number of images.
+FIXABLE = (
+    "network_dim",
+    "network_alpha",
+    "batch_size",
+    "num_repeats",
+    "lr_scheduler",
+    "optimizer_type",
+    "gradient_dtype",
+)
+
+
 @dataclass(frozen=True)
-class Preset:
-    """A choice between time and likeness, as factors on the recommended values."""
+class PresetRules:
+    """A choice between time and likeness: factors on the recommended values, and values it fixes.
+
+    Studios edit these (``training/preset_models.py``); here they are data, so recommending stays pure.
+    """
 
     label: str
-    steps: float
-    learning_rate: float
+    steps: float = 1.0
+    learning_rate: float = 1.0
+    description: str = ""
+    #: Share of the steps over which the learning rate rises.
+    warmup: float = 0.2
+    #: By the names in ``FIXABLE``.
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the columns of a revision."""
+        return asdict(self) | {"fixed": dict(self.fixed)}
 
 
-PRESETS: dict[str, Preset] = {
-    "quick": Preset("Quick: a first look", 0.5, 1.25),
-    "balanced": Preset("Balanced: recommended", 1, 1),
-    "thorough": Preset("Thorough: the best likeness", 1.5, 0.75),
+#: The presets that every site begins with, by name.
+BUILT_IN: dict[str, PresetRules] = {
+    "quick": PresetRules(
+        "Quick: a first look", 0.5, 1.25, "Half the steps at a higher rate: shows whether a dataset works."
+    ),
+    "balanced": PresetRules(
+        "Balanced: recommended", 1, 1, "The values measured to be best for most datasets."
+    ),
+    "thorough": PresetRules(
+        "Thorough: the best likeness", 1.5, 0.75, "More and smaller steps, for the version that is to stay."
+    ),
 }
+#: "Recommended" means this one everywhere.
+DEFAULT_PRESET = "balanced"
 
 
 def base_model(key: str) -> BaseModel:
@@ -108,29 +141,35 @@ def base_model(key: str) -> BaseModel:
 
 
 def auto_adjust(
-    image_count: int, base: BaseModel, preset: str = "balanced", class_tokens: str = ""
+    image_count: int,
+    base: BaseModel,
+    preset: PresetRules = BUILT_IN[DEFAULT_PRESET],
+    class_tokens: str = "",
 ) -> tuple[Parameters, list[str]]:
-    """Recommended parameters for a dataset of this size, and what to mind about it."""
+    """Recommended parameters for a dataset of this size, and what to mind about it. Reads no database."""
     if image_count < 1:
         raise ParameterErrors({"image_count": "There are no images to train on: add some and include them."})
-    if preset not in PRESETS:
-        raise ParameterErrors({"preset": f"The preset must be one of {', '.join(PRESETS)}."})
-    factor, table = PRESETS[preset], base.specs()
+    table = base.specs()
     row = next(row for row in base.table if row.up_to is None or image_count <= row.up_to)
-    steps = int(_clamp(table["max_train_steps"], round(row.max_train_steps * factor.steps)))
-    rate = float(f"{row.learning_rate * factor.learning_rate:.2g}")
+    steps = int(_clamp(table["max_train_steps"], round(row.max_train_steps * preset.steps)))
+    rate = float(f"{row.learning_rate * preset.learning_rate:.2g}")
+    values: dict[str, Any] = {
+        "network_dim": 16,
+        "network_alpha": 8,
+        "batch_size": base.batch_size,
+        "num_repeats": row.num_repeats,
+        "lr_scheduler": "cosine",
+        "optimizer_type": "adamw8bit",
+        "gradient_dtype": "bf16",
+    }
+    values |= {name: _within(table[name], value) for name, value in preset.fixed.items() if name in FIXABLE}
+    values["batch_size"] = min(values["batch_size"], image_count)
     parameters = Parameters(
         learning_rate=_clamp(table["learning_rate"], rate),
         max_train_steps=steps,
-        network_dim=16,
-        network_alpha=8,
         class_tokens=class_tokens,
-        batch_size=min(base.batch_size, image_count),
-        num_repeats=row.num_repeats,
-        lr_scheduler="cosine",
-        lr_warmup_steps=steps * 20 // 100,
-        optimizer_type="adamw8bit",
-        gradient_dtype="bf16",
+        lr_warmup_steps=int(steps * preset.warmup),
+        **values,
     )
     warnings = []
     if base.curate_above is not None and image_count > base.curate_above:
@@ -138,6 +177,13 @@ def auto_adjust(
     if image_count < 10:
         warnings.append(f"{image_count} images are few: 15 to 30 in varied light and pose train better.")
     return parameters, warnings
+
+
+def _within(spec: ParameterSpec, value: Value) -> Value:
+    """A preset's value on a base that allows less: the nearest one, or the base's own choice."""
+    if spec.kind == "choice":
+        return value if value in spec.choices else spec.default
+    return int(_clamp(spec, float(value)))
 
 
 def _clamp(spec: ParameterSpec, value: float) -> float:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from training.base_models import PRESETS, BaseModel, auto_adjust
+from training.base_models import DEFAULT_PRESET, BaseModel, auto_adjust
 from training.estimates import Estimate
 from training.launch import estimate
 from training.parameters import ParameterErrors, Parameters, ParameterSpec, Value, validate
+from training.preset_models import PresetRevision
 
 
 def written(spec: ParameterSpec, value: Value) -> str:
@@ -110,13 +111,14 @@ class ParameterForm:
     base: BaseModel
     image_count: int
     trigger: str
-    preset: str = "balanced"
+    preset: str = DEFAULT_PRESET
     values: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.preset not in PRESETS:
-            self.preset = "balanced"
+        self.offered = {each.preset.name: each.rules() for each in PresetRevision.objects.offered()}
+        if self.preset not in self.offered:
+            self.preset = DEFAULT_PRESET
         for name, text in self.recommended().items():
             self.values.setdefault(name, text)
         if not self.errors:
@@ -135,7 +137,7 @@ class ParameterForm:
         specs = base.specs()
         values = {name: written(specs[name], value) for name, value in start.items() if name in specs}
         values |= {name: str(data[name])[:300] for name in specs if name in data}
-        return cls(base, image_count, trigger, data.get("preset", "balanced"), values)
+        return cls(base, image_count, trigger, data.get("preset", DEFAULT_PRESET), values)
 
     def find_errors(self) -> dict[str, str]:
         """What a start would refuse, by parameter."""
@@ -145,9 +147,10 @@ class ParameterForm:
             return errors.errors
         return {}
 
-    def recommended(self, preset: str = "balanced") -> dict[str, str]:
+    def recommended(self, preset: str = DEFAULT_PRESET) -> dict[str, str]:
         """The preset's values as text; without images those for a dataset of the best size."""
-        advice = auto_adjust(self.image_count or 20, self.base, preset, self.trigger)[0].to_dict()
+        rules = self.offered[preset]
+        advice = auto_adjust(self.image_count or 20, self.base, rules, self.trigger)[0].to_dict()
         return {name: written(spec, advice[name]) for name, spec in self.base.specs().items()}
 
     @property
@@ -209,7 +212,7 @@ class ParameterForm:
 
     def presets(self) -> list[tuple[str, str]]:
         """Key and words of each preset."""
-        return [(key, preset.label) for key, preset in PRESETS.items()]
+        return [(key, rules.label) for key, rules in self.offered.items()]
 
     def parameters(self) -> Parameters | None:
         """Read and checked; ``None`` while something is wrong."""

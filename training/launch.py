@@ -18,6 +18,7 @@ from training.base_models import BaseModel, base_model
 from training.estimates import Estimate, FinishedRun, estimate_seconds
 from training.models import Status, TrainingVersion
 from training.parameters import Parameters, validate
+from training.presets import origin
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -154,6 +155,7 @@ def launch(
     description: str = "",
     repeats: TrainingVersion | None = None,
     override_reason: str = "",
+    preset: str = "",
 ) -> TrainingVersion:
     """Creates the next version and has it submitted once the transaction is through.
 
@@ -172,6 +174,7 @@ def launch(
                 raise CannotStart(blocking)
             version = _create(actor, parameters, base, user, description, repeats)
             _record_dataset(version, override_reason.strip() if may_override else "")
+            _record_preset(version, parameters, base, preset)
             transaction.on_commit(lambda: enqueue_submit(version))
     except IntegrityError as error:
         raise CannotStart([Check("error", "Another training of this actor has just started.")]) from error
@@ -220,6 +223,18 @@ def _record_dataset(version: TrainingVersion, override_reason: str) -> None:
     version.save(update_fields=["dataset_revision", "override_reason"])
     if reasons:
         version.note(f"Started although the dataset is not fit: {'; '.join(reasons)}", level="warning")
+
+
+def _record_preset(
+    version: TrainingVersion, parameters: Parameters, base: BaseModel, chosen: str
+) -> None:
+    """Which preset's revision the parameters come from; training again keeps what the first one knew."""
+    if again := version.repeats:
+        version.preset_revision, version.preset_edited = again.preset_revision, again.preset_edited
+    else:
+        found = origin(parameters, version.image_count, base, chosen)
+        version.preset_revision, version.preset_edited = found
+    version.save(update_fields=["preset_revision", "preset_edited"])
 
 
 def enqueue_submit(version: TrainingVersion) -> None:

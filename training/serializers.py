@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from actors.serializers import one_line
-from training.base_models import PRESETS
+from training.base_models import DEFAULT_PRESET
 from training.models import SampleImage, TrainingEvent, TrainingVersion
 
 MAX_ID = 2**63 - 1
@@ -70,11 +70,14 @@ class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
         extra_kwargs = {"name": {"validators": [one_line], "allow_blank": False}}
 
 
+PRESET_KEY = "A key of /api/presets."
+
+
 class LaunchSerializer(serializers.Serializer[Any]):
     """What to train. Parameters that are left out are the recommended ones for the dataset."""
 
     actor = serializers.IntegerField(min_value=0, max_value=MAX_ID)
-    preset = serializers.ChoiceField(list(PRESETS), default="balanced")
+    preset = serializers.CharField(default=DEFAULT_PRESET, max_length=40, help_text=PRESET_KEY)
     parameters = serializers.DictField(default=dict, help_text="Any of the eleven, by name.")
     description = serializers.CharField(default="", allow_blank=True, max_length=10_000)
 
@@ -84,7 +87,7 @@ class AdjustSerializer(serializers.Serializer[Any]):
 
     actor = serializers.IntegerField(min_value=0, max_value=MAX_ID, required=False)
     image_count = serializers.IntegerField(min_value=0, max_value=100_000, required=False)
-    preset = serializers.ChoiceField(list(PRESETS), default="balanced")
+    preset = serializers.CharField(default=DEFAULT_PRESET, max_length=40, help_text=PRESET_KEY)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """One of the two is needed."""
@@ -122,8 +125,12 @@ class PresetSerializer(serializers.Serializer[Any]):
 
     key = serializers.CharField()
     label = serializers.CharField()  # type: ignore[assignment]  # the API's word
+    description = serializers.CharField()
+    revision = serializers.IntegerField(help_text="Each edit of a preset is a revision that stays.")
     steps = serializers.FloatField(help_text="Factor on the recommended steps.")
     learning_rate = serializers.FloatField(help_text="Factor on the recommended learning rate.")
+    warmup = serializers.FloatField(help_text="Share of the steps over which the learning rate rises.")
+    fixed = serializers.DictField(help_text="Values that do not depend on the dataset, by parameter.")
 
 
 class ParameterSpecSerializer(serializers.Serializer[Any]):

@@ -12,10 +12,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from training.api import get_actor
-from training.base_models import PRESETS, auto_adjust
 from training.endpoints import connect
 from training.launch import estimate, studio_base
 from training.parameters import Parameters, validate
+from training.preset_models import PresetRevision
+from training.presets import recommend
 from training.serializers import (
     AdjustedSerializer,
     AdjustSerializer,
@@ -36,7 +37,10 @@ class PresetsView(APIView):
         return Response(
             {
                 "base_model": base.key,
-                "presets": [{"key": key, **asdict(preset)} for key, preset in PRESETS.items()],
+                "presets": [
+                    {"key": each.preset.name, "revision": each.number, **each.rules().to_dict()}
+                    for each in PresetRevision.objects.offered()
+                ],
                 "parameters": [
                     {
                         "name": name,
@@ -103,7 +107,7 @@ def adjust(serializer_class: type[AdjustSerializer], request: Request) -> tuple[
         if count is None:
             count = len(actor.dataset.trainable_images()) if hasattr(actor, "dataset") else 0
     base, own = studio_base(), wanted.get("parameters", {})
-    parameters, warnings = auto_adjust(count or 0, base, wanted["preset"], token)
+    parameters, warnings = recommend(count or 0, base, wanted["preset"], token)
     if own:
         parameters = validate(parameters.to_dict() | own, base)
     return parameters, warnings, count or 0

@@ -157,6 +157,7 @@ def start(request: PageRequest, actor_id: int) -> HttpResponse:
             form.values,
             by=request.user,
             override_reason=request.POST.get("override_reason", "")[:2000],
+            preset=form.preset,
         )
     except ParameterErrors as errors:
         form.errors = errors.errors

@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from actors.models import Actor
 from training import launch, tasks
-from training.base_models import PRESETS, auto_adjust
+from training.base_models import DEFAULT_PRESET
 from training.models import Status, TrainingVersion
 from training.parameters import ParameterErrors
+from training.presets import recommend
 from training.runpod import RunPodError
 
 LOOK_SECONDS = 2
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--set", action="append", default=[], metavar="NAME=VALUE", help="max_train_steps=300 …"
         )
-        parser.add_argument("--preset", choices=list(PRESETS), default="balanced")
+        parser.add_argument("--preset", default=DEFAULT_PRESET, help="its name, as on the page Presets")
         parser.add_argument(
             "--override",
             default="",
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         count = len(person.dataset.trainable_images()) if hasattr(person, "dataset") else 0
         try:
             values = self.parameters(person, count, preset, parse(options["set"]))
-            version = launch.launch(person, values, override_reason=override)
+            version = launch.launch(person, values, override_reason=override, preset=preset)
         except (launch.CannotStart, ParameterErrors) as error:
             raise CommandError(str(error)) from error
         scope = f"{version.max_train_steps} steps on {version.image_count} images"
@@ -54,7 +55,7 @@ class Command(BaseCommand):
 
     def parameters(self, person: Actor, count: int, preset: str, chosen: dict[str, str]) -> dict[str, Any]:
         """The preset's values under the chosen ones; the warm-up follows the chosen steps."""
-        recommended = auto_adjust(count or 1, launch.studio_base(), preset, person.trigger_token)[0].to_dict()
+        recommended = recommend(count or 1, launch.studio_base(), preset, person.trigger_token)[0].to_dict()
         steps = chosen.get("max_train_steps", "")
         if steps.isdecimal():
             recommended["lr_warmup_steps"] = int(steps) * 20 // 100
