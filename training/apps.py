@@ -1,6 +1,9 @@
 """The training app."""
 
+from contextlib import suppress
+
 from django.apps import AppConfig
+from django.apps.registry import Apps
 from django.db.models.signals import post_migrate
 
 
@@ -51,10 +54,12 @@ def _watch_versions(**kwargs: object) -> None:
         install(Watched("training_trainingversion", "SELECT {row}.actor_id WHERE {row}.is_good"))
 
 
-def _ensure_presets(**_: object) -> None:
+def _ensure_presets(apps: Apps, **_: object) -> None:
     from training.preset_models import Preset
 
-    Preset.objects.ensure_built_in()
+    with suppress(LookupError):  # on the way back to before there were presets
+        apps.get_model("training", "PresetRevision")
+        Preset.objects.ensure_built_in()
 
 
 def _ensure_roles(**_: object) -> None:

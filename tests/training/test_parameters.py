@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.base_models import EMBEDDED, FLUX, PRESETS, BaseModel, auto_adjust, base_model
+from training.base_models import BUILT_IN, EMBEDDED, FLUX, BaseModel, PresetRules, auto_adjust, base_model
 from training.estimates import ENOUGH_RUNS, FinishedRun, cost, estimate_seconds
 from training.parameters import SPECS, ParameterErrors, Parameters, validate
 
@@ -188,15 +188,15 @@ def test_the_embedded_base_never_asks_for_more_images_a_step_than_there_are() ->
 
 
 @pytest.mark.parametrize("base", [FLUX, EMBEDDED])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", BUILT_IN.values(), ids=BUILT_IN)
 @pytest.mark.parametrize("images", [1, 7, 25, 45, 2000])
-def test_every_recommendation_can_be_launched(base: BaseModel, preset: str, images: int) -> None:
+def test_every_recommendation_can_be_launched(base: BaseModel, preset: PresetRules, images: int) -> None:
     parameters, _ = auto_adjust(images, base, preset, "mara_lind")
     assert validate(parameters.to_dict(), base) == parameters
 
 
 def test_quick_is_shorter_and_thorough_longer() -> None:
-    steps = [auto_adjust(20, FLUX, preset)[0].max_train_steps for preset in ("quick", "balanced", "thorough")]
+    steps = [auto_adjust(20, FLUX, rules)[0].max_train_steps for rules in BUILT_IN.values()]
     assert steps == [1000, 2000, 3000]
 
 
@@ -206,9 +206,15 @@ def test_no_images_is_an_error(count: int) -> None:
         auto_adjust(count, FLUX)
 
 
-def test_an_unknown_preset_is_an_error() -> None:
-    with pytest.raises(ParameterErrors, match="quick, balanced, thorough"):
-        auto_adjust(20, FLUX, "magic")
+def test_a_preset_fixes_values_within_what_the_base_allows() -> None:
+    rules = PresetRules(
+        "Large", warmup=0.5, fixed={"network_dim": 128, "batch_size": 99, "lr_scheduler": "odd"}
+    )
+    parameters, _ = auto_adjust(50, EMBEDDED, rules)
+    assert (parameters.network_dim, parameters.batch_size) == (128, 16)
+    assert parameters.lr_warmup_steps == parameters.max_train_steps // 2
+    assert parameters.lr_scheduler == "cosine"
+    assert auto_adjust(5, EMBEDDED, rules)[0].batch_size == 5
 
 
 def test_a_directory_or_another_hub_id_is_treated_as_flux() -> None:
