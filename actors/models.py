@@ -13,8 +13,9 @@ from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from actors import storage
-from actors.dataset_models import DatasetChange, DatasetRevision, ImageUpload
+from actors.dataset_models import DatasetChange, DatasetRevision, ImageUpload, InspectionRun
 from actors.history import Tracked, TrackedQuerySet
+from actors.letters import Letter
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
 from actors.sources import RegistryProposal, RegistrySource
 from actors.tokens import AccessToken
@@ -25,6 +26,8 @@ __all__ = [
     "DatasetChange",
     "DatasetRevision",
     "ImageUpload",
+    "InspectionRun",
+    "Letter",
     "RegistryChange",
     "RegistryFragment",
     "RegistryProposal",
@@ -194,6 +197,10 @@ class TrainingDataset(models.Model):
 
     def __str__(self) -> str:
         return f"Dataset of {self.actor}"
+
+    def lock(self) -> None:
+        """Inside a transaction: edits of one dataset come one after the other. Taken before rows of images."""
+        TrainingDataset.objects.select_for_update().get(pk=self.pk)
 
     def touch(self) -> None:
         """Call after every change of images: from now on the registry exports what is here."""

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -78,6 +79,10 @@ def read_environment() -> dict[str, Any]:
         "ACTORS_JSON_PUBLIC": env.bool("ACTORS_JSON_PUBLIC", False),
         "CORS_ALLOWED_ORIGINS": env.list("CORS_ALLOWED_ORIGINS", []),
     }
+    zone = env.str("STUDIO_TIME_ZONE", "UTC")
+    if zone not in available_timezones():
+        raise ImproperlyConfigured(f"STUDIO_TIME_ZONE must look like Europe/Berlin, not {zone!r}.")
+    values["STUDIO_TIME_ZONE"] = zone
     values.update(read_object_store(), **read_endpoint(var), **read_prices())
     return values
 
@@ -96,6 +101,9 @@ def read_object_store() -> dict[str, Any]:
         "S3_ENDPOINT_URL": env.str("S3_ENDPOINT_URL", "") or None,
         "S3_REGION": env.str("S3_REGION", "") or "us-east-1",
         "MAX_DATASET_IMAGES": env.int("MAX_DATASET_IMAGES", 1000),
+        "MAX_IMAGE_BYTES": env.int("MAX_IMAGE_MB", 40) * 1024 * 1024,
+        "MAX_IMAGE_PIXELS": env.int("MAX_IMAGE_MEGAPIXELS", 50) * 1_000_000,
+        "MAX_ZIP_BYTES": env.int("MAX_ZIP_MB", 2048) * 1024 * 1024,
         "IMAGE_URL_HOSTS": env.list("IMAGE_URL_HOSTS", []),
         "DATASET_ROOT": env.path("DATASET_ROOT").resolve() if env.str("DATASET_ROOT", "") else None,
     }
@@ -251,6 +259,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 S3_BUCKET: str = _values["S3_BUCKET"]
 S3_ENDPOINT_URL: str | None = _values["S3_ENDPOINT_URL"]
 S3_REGION: str = _values["S3_REGION"]
+#: AWS by the bucket's own host; by path where that host would have no certificate or no name.
+S3_ADDRESSING = "path" if S3_ENDPOINT_URL or "." in S3_BUCKET else "virtual"
 MEDIA_ROOT = VAR_DIR / "media"
 if S3_BUCKET:
     _default_storage: dict[str, Any] = {
@@ -288,12 +298,12 @@ WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("br", "gz", "jpg", "map", "png", "webp", 
 FILE_LINK_SECONDS = 3600
 JOB_LINK_SECONDS = 2 * 24 * 3600
 #: Images above this never enter the dataset (bytes).
-MAX_IMAGE_BYTES = 40 * 1024 * 1024
+MAX_IMAGE_BYTES: int = _values["MAX_IMAGE_BYTES"]
 #: Width × height above this is refused before anything is decoded: 50 megapixels take 150 MB.
-MAX_IMAGE_PIXELS = 50_000_000
+MAX_IMAGE_PIXELS: int = _values["MAX_IMAGE_PIXELS"]
 MAX_DATASET_IMAGES: int = _values["MAX_DATASET_IMAGES"]
 #: A ZIP of images: its own size and the sum of what is inside.
-MAX_ZIP_BYTES = 2 * 1024**3
+MAX_ZIP_BYTES: int = _values["MAX_ZIP_BYTES"]
 #: Images are imported by URL from these hosts only; empty switches it off.
 IMAGE_URL_HOSTS: list[str] = _values["IMAGE_URL_HOSTS"]
 #: ``local_path`` of a dataset is read below this folder only; unset switches it off.
@@ -336,6 +346,8 @@ Q_CLUSTER = {
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
+#: Whose midnight ends a month's budget and the last day of a right; pages show the visitor's own times.
+STUDIO_TIME_ZONE: str = _values["STUDIO_TIME_ZONE"]
 USE_I18N = False
 USE_TZ = True
 
@@ -352,7 +364,8 @@ if SESSION_COOKIE_SECURE:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 _image_sources = [SELF, "data:"]
 if S3_BUCKET:
-    _store = urlsplit(S3_ENDPOINT_URL or f"https://{S3_BUCKET}.s3.{S3_REGION}.amazonaws.com")
+    _host = f"{S3_BUCKET}.s3" if S3_ADDRESSING == "virtual" else "s3"
+    _store = urlsplit(S3_ENDPOINT_URL or f"https://{_host}.{S3_REGION}.amazonaws.com")
     _image_sources.append(f"{_store.scheme}://{_store.netloc}")
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

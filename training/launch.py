@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from django_q.tasks import async_task
 
 from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor, TrainingDataset, TrainingImage
 from actors.permissions import can
+from training import budgets, costs
 from training.base_models import BaseModel, base_model
 from training.estimates import Estimate, FinishedRun, estimate_seconds
 from training.models import Status, TrainingVersion
@@ -31,7 +33,7 @@ class Check:
     level: Literal["ok", "warning", "error"]
     fact: str
     reason: str = ""
-    #: Which page mends it: ``dataset``, ``training`` or nothing.
+    #: Which page mends it: ``dataset``, ``training``, ``rights``, ``budget`` or nothing.
     mend: str = ""
     #: A Curator may start all the same, with a reason that stays on the version.
     can_override: bool = False
@@ -175,10 +177,19 @@ def launch(
             version = _create(actor, parameters, base, user, description, repeats)
             _record_dataset(version, override_reason.strip() if may_override else "")
             _record_preset(version, parameters, base, preset)
+            # Last, because all launches of a person wait for each other here.
+            budgets.reserve_training(version, expected_cost(estimate_of(version)))
             transaction.on_commit(lambda: enqueue_submit(version))
+    except budgets.OverBudget as over:
+        raise CannotStart([budget_check(over)]) from over
     except IntegrityError as error:
         raise CannotStart([Check("error", "Another training of this actor has just started.")]) from error
     return version
+
+
+def budget_check(over: budgets.OverBudget) -> Check:
+    """A refusal of the budget as a check."""
+    return Check("error", over.fact, over.reason, "budget")
 
 
 def _create(
@@ -225,9 +236,7 @@ def _record_dataset(version: TrainingVersion, override_reason: str) -> None:
         version.note(f"Started although the dataset is not fit: {'; '.join(reasons)}", level="warning")
 
 
-def _record_preset(
-    version: TrainingVersion, parameters: Parameters, base: BaseModel, chosen: str
-) -> None:
+def _record_preset(version: TrainingVersion, parameters: Parameters, base: BaseModel, chosen: str) -> None:
     """Which preset's revision the parameters come from; training again keeps what the first one knew."""
     if again := version.repeats:
         version.preset_revision, version.preset_edited = again.preset_revision, again.preset_edited
@@ -277,3 +286,9 @@ def estimate_of(version: TrainingVersion) -> Estimate:
     base = base_model(version.base_model)
     parameters = Parameters.from_dict(version.parameters())
     return estimate_seconds(parameters, version.image_count, base, finished_runs(base))
+
+
+def expected_cost(length: Estimate) -> Decimal:
+    """What a training of this length is billed; nothing where trainings are free."""
+    bill = costs.bill_for(length.seconds)
+    return bill.total if bill else budgets.NOTHING

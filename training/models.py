@@ -25,16 +25,18 @@ from django_q.tasks import async_task
 from actors import storage
 from actors.history import Tracked, TrackedQuerySet, change_rows, changing
 from actors.models import Actor
-from training import notices, outbox, payload
+from training import budgets, notices, outbox, payload
 from training.batch_models import Batch, BatchEvent, BatchItem
+from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
 from training.endpoints import EndpointState
 from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
 from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingParameters
+from training.preset_models import Preset, PresetRevision
 from training.preview_models import Checkpoint, Preview, PreviewImage, PreviewSettings
 from training.prompt_sets import PromptSet
-from training.preset_models import Preset, PresetRevision
+from training.standing_rows import ActorStanding, StandingChange
 from training.states import ACTIVE, RUNNING, TERMINAL, WIRE_STATUS, Status
 from training.stops import JobToStop
 from training.timeline import SampleImage, TrainingEvent
@@ -52,9 +54,13 @@ __all__ = [
     "RUNNING",
     "TERMINAL",
     "WIRE_STATUS",
+    "ActorStanding",
     "Batch",
     "BatchEvent",
     "BatchItem",
+    "BudgetEntry",
+    "BudgetMonth",
+    "BudgetRule",
     "Checkpoint",
     "EndpointState",
     "JobToStop",
@@ -68,6 +74,7 @@ __all__ = [
     "PreviewSettings",
     "PromptSet",
     "SampleImage",
+    "StandingChange",
     "Status",
     "TrainingEvent",
     "TrainingVersion",
@@ -319,6 +326,8 @@ class TrainingVersion(TrainingParameters):
                     outbox.announce(event, self)
                 if to == Status.FAILED:
                     notices.tell(self, "failed")
+                if to in TERMINAL:
+                    budgets.settle_training(self)
             else:
                 self.refresh_from_db()
         return bool(moved)
