@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django_q.tasks import async_task
 
-from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, Actor, TrainingDataset, TrainingImage
+from actors.models import Actor
 from actors.permissions import can
-from training import budgets, costs
+from training import budgets, costs, readiness
 from training.base_models import BaseModel, base_model
 from training.estimates import Estimate, FinishedRun, estimate_seconds
 from training.models import Status, TrainingVersion
 from training.parameters import Parameters, validate
 from training.presets import origin
+from training.readiness import Check, Facts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
-
-
-@dataclass(frozen=True)
-class Check:
-    """One fact that decides whether a training may start, and the way out when it may not."""
-
-    level: Literal["ok", "warning", "error"]
-    fact: str
-    reason: str = ""
-    #: Which page mends it: ``dataset``, ``training``, ``rights``, ``budget`` or nothing.
-    mend: str = ""
-    #: A Curator may start all the same, with a reason that stays on the version.
-    can_override: bool = False
 
 
 class CannotStart(Exception):
@@ -52,101 +38,17 @@ def studio_base() -> BaseModel:
     return base_model(settings.BASE_MODEL)
 
 
-def checks(actor: Actor) -> list[Check]:
-    """Everything a start depends on, what blocks first. Four queries at most."""
+def checks(actor: Actor, known: Facts | None = None) -> list[Check]:
+    """Everything a start depends on, what blocks first. Four queries at most; none where facts are known."""
     return sorted(
-        [*_dataset_checks(actor), *_training_checks(actor)],
+        readiness.checks(actor, known or readiness.facts(actor)),
         key=lambda check: ("error", "warning", "ok").index(check.level),
     )
 
 
-def obstacles(actor: Actor) -> list[Check]:
+def obstacles(actor: Actor, known: Facts | None = None) -> list[Check]:
     """Only what makes a start impossible."""
-    return [check for check in checks(actor) if check.level == "error"]
-
-
-def _dataset_checks(actor: Actor) -> list[Check]:
-    dataset = getattr(actor, "dataset", None)
-    included = dataset.included_images() if dataset else []
-    if dataset is None or not included:
-        return [Check("error", "No training images.", "Add 20 to 30 images of this person first.", "dataset")]
-    waiting = [image for image in included if not image.is_synced]
-    found = [
-        Check("warning", warning, "Check the dataset before you train.", "dataset")
-        for warning in dataset.claim_warnings()
-    ]
-    if waiting:
-        reason = "Sync the dataset, or leave these images out."
-        found.append(
-            Check(
-                "error",
-                f"{len(waiting)} of {len(included)} images are not in the object store.",
-                reason,
-                "dataset",
-            )
-        )
-    else:
-        found.append(Check("ok", "All images are in the object store."))
-    uncaptioned = sum(not image.caption for image in included)
-    if uncaptioned:
-        reason = "They train on the trigger token alone."
-        found.append(
-            Check("warning", f"{uncaptioned} of {len(included)} images have no caption.", reason, "dataset")
-        )
-    return [*found, _count_check(len(included)), *_inspection_checks(dataset, included)]
-
-
-def _inspection_checks(dataset: TrainingDataset, included: list[TrainingImage]) -> list[Check]:
-    """What the inspection found: errors by kind, warnings in one line. Counts and captions are told above."""
-    told = ("too_few", "too_many", "no_caption")
-    findings = [finding for finding in dataset.open_findings() if finding["code"] not in told]
-    errors = Counter(finding["code"] for finding in findings if finding["level"] == "error")
-    found = [
-        Check(
-            "error",
-            f"{code.replace('_', ' ').capitalize()}: {count} image{'s' if count > 1 else ''}.",
-            "Replace or leave out, or accept the finding with a reason.",
-            "dataset",
-            can_override=True,
-        )
-        for code, count in sorted(errors.items())
-    ]
-    warned = Counter(finding["code"] for finding in findings if finding["level"] == "warning")
-    if warned:
-        kinds = ", ".join(f"{code.replace('_', ' ')} ({count})" for code, count in warned.most_common())
-        found.append(Check("warning", "The inspection found flaws.", f"{kinds}.", "dataset"))
-    unseen = sum(image.inspected_at is None for image in included)
-    if unseen:
-        fact = f"{unseen} of {len(included)} images are not inspected yet."
-        found.append(Check("warning", fact, "Wait a moment: flaws may still show.", "dataset"))
-    return found
-
-
-def _count_check(count: int) -> Check:
-    low, high = IMAGES_BEST
-    if count < IMAGES_FLOOR:
-        return Check(
-            "error",
-            f"Only {count} images: {IMAGES_FLOOR} is the floor.",
-            f"{low} to {high} in varied pose and light train best.",
-            "dataset",
-            can_override=True,
-        )
-    if count > IMAGES_MANY:
-        return Check(
-            "warning", f"{count} images dilute the likeness.", f"Choose the best {low} to {high}.", "dataset"
-        )
-    return Check("ok", f"{count} images.", "" if low <= count <= high else f"{low} to {high} are best.")
-
-
-def _training_checks(actor: Actor) -> list[Check]:
-    if actor.retired_at:
-        return [Check("error", f"{actor.name} is retired.", "Bring the actor back before you train.")]
-    active = TrainingVersion.objects.active().filter(actor=actor).first()
-    if active:
-        reason = "One training per actor at a time: wait for its end, or cancel it."
-        return [Check("error", f"{active.name} is training already.", reason, "training")]
-    return []
+    return [check for check in checks(actor, known) if check.level == "error"]
 
 
 def launch(

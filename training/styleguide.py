@@ -21,9 +21,9 @@ from actors.permissions import requires
 from actors.requests import PageRequest
 from training.base_models import EMBEDDED
 from training.forms import ParameterForm
-from training.launch import Check
 from training.live import Picture
 from training.models import SampleImage, Status, TrainingVersion
+from training.readiness import Check
 from training.standing import STATES, Standing
 
 STATIC = Path(settings.BASE_DIR) / "actortrain_site" / "static"
