@@ -125,12 +125,12 @@ class BudgetMonth(models.Model):
     def sums(self) -> tuple[Decimal, Decimal, int]:
         """Spent, reserved and trainings, from the entries."""
         found = self.entries.aggregate(
-            spent=Sum("spent", default=NOTHING),
-            reserved=Sum("reserved", filter=Q(spent=None), default=NOTHING),
-            trainings=Count("pk", filter=Q(counts=True)),
+            settled=Sum("spent", default=NOTHING),
+            promised=Sum("reserved", filter=Q(spent=None), default=NOTHING),
+            counted=Count("pk", filter=Q(counts=True)),
         )
         # SQLite adds in floating point.
-        return found["spent"].quantize(NOTHING), found["reserved"].quantize(NOTHING), found["trainings"]
+        return found["settled"].quantize(NOTHING), found["promised"].quantize(NOTHING), found["counted"]
 
     def add_up(self) -> None:
         """Writes the sums; call with the row locked."""
