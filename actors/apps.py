@@ -20,6 +20,7 @@ def _watch_tables(**kwargs: object) -> None:
 
     if "plan" in kwargs:  # a test's flush keeps the triggers
         snapshot_triggers.install(*snapshot_triggers.ACTORS)
+        snapshot_triggers.install(snapshot_triggers.RIGHTS)
 
 
 def _ensure_schedule(**_: object) -> None:

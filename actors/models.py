@@ -16,6 +16,7 @@ from actors import storage
 from actors.dataset_models import DatasetChange, DatasetRevision, ImageUpload, InspectionRun
 from actors.history import Tracked, TrackedQuerySet
 from actors.letters import Letter
+from actors.rights import LikenessRights, RightsPolicy
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
 from actors.sources import RegistryProposal, RegistrySource
 from actors.tokens import AccessToken
@@ -28,11 +29,13 @@ __all__ = [
     "ImageUpload",
     "InspectionRun",
     "Letter",
+    "LikenessRights",
     "RegistryChange",
     "RegistryFragment",
     "RegistryProposal",
     "RegistrySource",
     "RegistryState",
+    "RightsPolicy",
     "TrainingDataset",
     "TrainingImage",
 ]
@@ -199,7 +202,7 @@ class TrainingDataset(models.Model):
         return f"Dataset of {self.actor}"
 
     def lock(self) -> None:
-        """Inside a transaction: edits of one dataset come one after the other. Taken before rows of images."""
+        """Inside a transaction: edits of one dataset come one after the other. Take it before any image."""
         TrainingDataset.objects.select_for_update().get(pk=self.pk)
 
     def touch(self) -> None:

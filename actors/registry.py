@@ -18,14 +18,17 @@ from django.db.models import Max
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from actors import storage
+from actors import storage, tasks
 from actors.models import Actor, TrainingDataset, TrainingImage, prefetch_good_version, prefetch_images
+from actors.rights import rights_of
 from actors.sequences import continue_after_highest_id
 
 #: Keys of a record that are columns here.
 FACTS = ("name", "age", "sex", "ethnicity", "description")
 #: Keys of a record that are rows of their own here.
 RELATIONS = ("training_data", "validated_lora_model")
+#: Says how an actor's rights stand, where they are on record here; a registry can't bring them in.
+RIGHTS = "likeness_rights"
 SCHEMA_FILE = Path(__file__).with_name("registry.schema.json")
 
 
@@ -59,7 +62,7 @@ class Plan:
 def export_records(actors: Iterable[Actor] | None = None) -> Iterator[dict[str, Any]]:
     """One record per actor that is not retired, in order; constant memory."""
     if actors is None:
-        queryset = Actor.objects.active().select_related("dataset")
+        queryset = Actor.objects.active().select_related("dataset", "rights")
         actors = queryset.prefetch_related(prefetch_images(), prefetch_good_version()).iterator(
             chunk_size=500
         )
@@ -83,6 +86,8 @@ def export_record(actor: Actor) -> dict[str, Any]:
         record["validated_lora_model"] = good.validated_lora_model(came.get("validated_lora_model"))
     elif came.get("validated_lora_model") is not None:
         record["validated_lora_model"] = None
+    if rights := rights_of(actor):
+        record[RIGHTS] = rights.for_registry()
     return record
 
 
@@ -162,7 +167,7 @@ def describe(error: ValidationError) -> str:
 
 def plan_import(records: list[dict[str, Any]]) -> Plan:
     """Compares with what is here. Raises ``RegistryError`` for names that another actor holds."""
-    queryset = Actor.objects.select_related("dataset").prefetch_related(
+    queryset = Actor.objects.select_related("dataset", "rights").prefetch_related(
         prefetch_images(), prefetch_good_version()
     )
     here = {actor.pk: actor for actor in queryset}
@@ -178,11 +183,16 @@ def plan_import(records: list[dict[str, Any]]) -> Plan:
         actor = here.get(record["id"])
         if actor is None:
             plan.created.append(record)
-        elif keys := differing_keys(export_record(actor), record):
+        elif keys := differing_keys(export_record(actor), own_part(actor, record)):
             plan.changed.append((actor, record, keys))
         else:
             plan.unchanged += 1
     return plan
+
+
+def own_part(actor: Actor, record: dict[str, Any]) -> dict[str, Any]:
+    """An incoming record without what only this site can say about the actor."""
+    return {key: value for key, value in record.items() if key != RIGHTS or rights_of(actor) is None}
 
 
 def differing_keys(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -217,11 +227,12 @@ def apply_import(plan: Plan) -> None:
         if "name" in keys:
             Actor.objects.filter(pk=actor.pk).update(name=f"\n{actor.pk}")
     for actor, record, keys in plan.changed:
-        actor.source = json.dumps(export_record(actor) | record)
+        actor.source = json.dumps(own_part(actor, export_record(actor) | record))
         write_facts(actor, record)
         actor.save()
         write_relations(actor, record, keys)
     continue_after_highest_id(Actor)
+    transaction.on_commit(tasks.inspect_soon)
 
 
 @transaction.atomic

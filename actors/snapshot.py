@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from actors import registry
-from actors.models import Actor, prefetch_good_version, prefetch_images
+from actors import registry, studio_time
+from actors.models import Actor, LikenessRights, prefetch_good_version, prefetch_images
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
 
 #: Actors written in one go, and actors per block of the body.
@@ -28,8 +28,10 @@ BATCH = 500
 BLOCK = 64
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _END = b"\n]\n"
+#: A change waits also where the calendar has turned since: rights that ended yesterday, say.
 _STATE = (
     "SELECT revision, tag, epoch, EXISTS (SELECT 1 FROM actors_registrychange) "
+    "OR EXISTS (SELECT 1 FROM actors_likenessrights WHERE turns_on <= %s) "
     "FROM actors_registrystate WHERE id = 1"
 )
 
@@ -158,6 +160,7 @@ def refresh() -> None:
     """Writes the fragments of all actors that have changed."""
     with transaction.atomic():
         state = RegistryState.lock()
+        LikenessRights.objects.turn_due(studio_time.today())
         changed = iter(RegistryChange.take_all())
         rewritten = 0
         while ids := list(islice(changed, BATCH)):
@@ -168,7 +171,7 @@ def refresh() -> None:
 
 def _rewrite(ids: list[int], revision: int) -> int:
     """Stores the fragments of these actors that differ from what is stored; returns how many."""
-    queryset = Actor.objects.active().filter(pk__in=ids).select_related("dataset")
+    queryset = Actor.objects.active().filter(pk__in=ids).select_related("dataset", "rights")
     shown = {
         actor.pk: actor for actor in queryset.prefetch_related(prefetch_images(), prefetch_good_version())
     }
@@ -197,7 +200,7 @@ def fragment(actor: Actor) -> str:
 def _read_state(*, anyway: bool = False) -> State | None:
     """The state unless changes wait (``None`` then); one query."""
     with connection.cursor() as cursor:  # every read of the registry asks this: plain SQL takes a fifth
-        cursor.execute(_STATE)
+        cursor.execute(_STATE, [studio_time.today()])
         row = cursor.fetchone()
     if row is None or (row[3] and not anyway):
         return None

@@ -1,4 +1,4 @@
-"""Triggers that note every actor whose place in ``actors.json`` may have changed.
+"""Triggers that note every actor whose place in ``actors.json``, or in another list, may have changed.
 
 They are installed after each ``migrate`` rather than by a migration, because SQLite's schema changes
 rebuild tables and silently drop their triggers.
@@ -15,17 +15,26 @@ CHANGES = "actors_registrychange"
 
 @dataclass(frozen=True)
 class Watched:
-    """A table, and the SELECT that names the actors whom one of its rows (``{row}``) is about."""
+    """A table, and the SELECT that names the actors whom one of its rows (``{row}``) is about.
+
+    ``notes`` is the table that keeps them, ``when`` says which updates count (all, when empty).
+    """
 
     table: str
     select: str
+    notes: str = CHANGES
+    purpose: str = "registry"
+    when: str = ""
 
     def statements(self, vendor: str) -> list[str]:
         """SQL that installs the three triggers, new or again."""
         of_new, of_old = self.select.format(row="NEW"), self.select.format(row="OLD")
-        events = {"insert": of_new, "update": f"{of_old} UNION {of_new}", "delete": of_old}
+        update = f"SELECT * FROM ({of_old} UNION {of_new}) AS named"  # noqa: S608
+        if self.when:
+            update += f" WHERE {self.when}"
+        events = {"insert": of_new, "update": update, "delete": of_old}
         make = _on_postgresql if vendor == "postgresql" else _on_sqlite
-        return [sql for event, select in events.items() for sql in make(self.table, event, select)]
+        return [sql for event, select in events.items() for sql in make(self, event, select)]
 
 
 ACTORS = (
@@ -36,32 +45,37 @@ ACTORS = (
     ),
 )
 
+RIGHTS = Watched("actors_likenessrights", "SELECT {row}.actor_id")
+
 
 def install(*watched: Watched) -> None:
     """Installs the triggers, and has every actor written again: the code that writes may have changed."""
     tables = set(connection.introspection.table_names())
-    if not {CHANGES, "actors_actor", *(each.table for each in watched)} <= tables:
+    notes = {each.notes for each in watched}
+    if not {*notes, "actors_actor", *(each.table for each in watched)} <= tables:
         return  # migrated back to before these tables
     with connection.cursor() as cursor:
         for each in watched:
             for statement in each.statements(connection.vendor):
                 cursor.execute(statement)
-        cursor.execute(f"INSERT INTO {CHANGES} (actor_id) SELECT id FROM actors_actor")  # noqa: S608
+        for table in notes:
+            cursor.execute(f"INSERT INTO {table} (actor_id) SELECT id FROM actors_actor")  # noqa: S608
 
 
-def _on_sqlite(table: str, event: str, select: str) -> list[str]:
-    name = f"{table}_registry_{event}"
+def _on_sqlite(watched: Watched, event: str, select: str) -> list[str]:
+    name = f"{watched.table}_{watched.purpose}_{event}"
     return [
         f"DROP TRIGGER IF EXISTS {name}",
-        f"CREATE TRIGGER {name} AFTER {event} ON {table} BEGIN "
-        f"INSERT INTO {CHANGES} (actor_id) {select}; END",
+        f"CREATE TRIGGER {name} AFTER {event} ON {watched.table} BEGIN "
+        f"INSERT INTO {watched.notes} (actor_id) {select}; END",
     ]
 
 
-def _on_postgresql(table: str, event: str, select: str) -> list[str]:
-    name = f"{table}_registry_{event}"
+def _on_postgresql(watched: Watched, event: str, select: str) -> list[str]:
+    name = f"{watched.table}_{watched.purpose}_{event}"
     return [
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-        f"INSERT INTO {CHANGES} (actor_id) {select}; RETURN NULL; END $$",
-        f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
+        f"INSERT INTO {watched.notes} (actor_id) {select}; RETURN NULL; END $$",
+        f"CREATE OR REPLACE TRIGGER {name} AFTER {event} ON {watched.table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {name}()",
     ]
