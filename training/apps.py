@@ -48,10 +48,12 @@ def _start_sweeping(**_: object) -> None:
 
 def _watch_versions(**kwargs: object) -> None:
     from actors.snapshot_triggers import Watched, install
+    from training import standing_rows
 
     if "plan" in kwargs:  # a test's flush keeps the triggers
         # The registry shows good versions only; others change every few seconds while they train.
         install(Watched("training_trainingversion", "SELECT {row}.actor_id WHERE {row}.is_good"))
+        install(*standing_rows.WATCHED)
 
 
 def _ensure_presets(apps: Apps, **_: object) -> None:

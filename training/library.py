@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
+from django.db.models import Case, Count, F, Value, When
+from django.db.models.functions import Lower
 from django.http import QueryDict
 
 from actors.models import Actor, ActorQuerySet
-from training.standing import STATES, with_standing
+from training import standing_rows
+from training.standing import STATES
 
 AGES = {"-39": "Up to 39", "40-59": "40–59", "60-": "60 and over", "?": "Unknown"}
 SORTS = {
@@ -28,33 +30,23 @@ VIEWS = ("sheet", "table")
 PAGE_SIZE = 36
 #: Library states by who has to act: people first, then machines, then nobody.
 NEED = ("choose", "failed", "unfit", "training", "none", "fit", "good")
-
-
-class Row(NamedTuple):
-    """What filtering and sorting need of an actor."""
-
-    pk: int
-    name: str
-    sex: str
-    ethnicity: str
-    age: int | None
-    state: str
-    last_created: datetime | None
-    included: int
-
-    def in_group(self, group: str) -> str:
-        """The choice of a filter group that this actor falls under."""
-        if group == "age":
-            return age_band(self.age)
-        value: str = getattr(self, group)
-        return value
-
-
-def age_band(age: int | None) -> str:
-    """The choice of the age filter for an age in years."""
-    if age is None:
-        return "?"
-    return "-39" if age < 40 else "40-59" if age < 60 else "60-"
+#: The choice of the age filter that an actor falls under.
+AGE_BAND = Case(
+    When(age=None, then=Value("?")),
+    When(age__lt=40, then=Value("-39")),
+    When(age__lt=60, then=Value("40-59")),
+    default=Value("60-"),
+)
+#: Where a filter group stands in the database.
+COLUMNS = {"state": "standing_row__state", "age": "age_band", "sex": "sex", "ethnicity": "ethnicity"}
+#: What each sort compares; the number decides between equals.
+ORDERS: dict[str, tuple[Any, ...]] = {
+    "need": (Case(*(When(standing_row__state=state, then=place) for place, state in enumerate(NEED))),),
+    "number": (),
+    "recent": (F("standing_row__last_training").desc(nulls_last=True),),
+    "images": ("-standing_row__images",),
+    "name": (Lower("name"),),
+}
 
 
 @dataclass(frozen=True)
@@ -114,48 +106,66 @@ class Filters:
         return Filters(self.q, chosen, self.sort, self.view).query()
 
 
+class Kind(NamedTuple):
+    """Actors that no filter tells apart, and how many there are."""
+
+    state: str
+    age: str
+    sex: str
+    ethnicity: str
+    count: int
+
+    def in_group(self, group: str) -> str:
+        """The choice of a filter group that these actors fall under."""
+        value: str = getattr(self, group)
+        return value
+
+
 class Library:
-    """All actors that a search finds, filtered and counted. One query, whatever the filters."""
+    """All actors that a search finds, filtered and counted: two queries, whatever the filters."""
 
     def __init__(self, filters: Filters) -> None:
+        standing_rows.refresh()
         self.filters = filters
-        found = self.base().search(filters.q)
-        columns = ("pk", "name", "sex", "ethnicity", "age", "state", "last_created", "included_count")
-        self.found = [Row(*values) for values in with_standing(found).values_list(*columns)]
-        self.rows = sorted((row for row in self.found if self.fits(row)), key=self.sort_key)
+        kinds = self.searched().values_list("standing_row__state", "age_band", "sex", "ethnicity")
+        self.kinds = [Kind(*values) for values in kinds.order_by().annotate(count=Count("pk"))]
+        self.found = sum(kind.count for kind in self.kinds)
+        self.left = sum(kind.count for kind in self.kinds if self.fits(kind))
 
     @staticmethod
     def base() -> ActorQuerySet:
         """Everyone who can be in the library."""
         return Actor.objects.active()
 
-    def fits(self, row: Row, leaving_out: str = "") -> bool:
-        """Whether an actor passes all groups, or all but one."""
+    def searched(self) -> ActorQuerySet:
+        """Everyone whom the words find."""
+        return (
+            self.base().search(self.filters.q).filter(standing_row__isnull=False).annotate(age_band=AGE_BAND)
+        )
+
+    def actors(self) -> ActorQuerySet:
+        """Everyone whom the filters leave, in their order."""
+        found = self.searched()
+        for group, values in self.filters.chosen.items():
+            found = found.filter(**{f"{COLUMNS[group]}__in": values})
+        return found.order_by(*ORDERS[self.filters.sort], "pk")
+
+    def fits(self, kind: Kind, leaving_out: str = "") -> bool:
+        """Whether actors pass all groups, or all but one."""
         return all(
-            row.in_group(group) in values
+            kind.in_group(group) in values
             for group, values in self.filters.chosen.items()
             if group != leaving_out
         )
 
-    def sort_key(self, row: Row) -> tuple[float | str, int]:
-        """Order of the library; the number decides between equals."""
-        match self.filters.sort:
-            case "number":
-                return (0, row.pk)
-            case "recent":
-                return (-row.last_created.timestamp() if row.last_created else 0.0, row.pk)
-            case "images":
-                return (-row.included, row.pk)
-            case "name":
-                return (row.name.casefold(), row.pk)
-            case _:
-                return (NEED.index(row.state), row.pk)
-
     def choices(self, group: str) -> list[Choice]:
         """The checkboxes of a group. A chosen one stays even when nobody is left under it."""
-        counts = Counter(row.in_group(group) for row in self.found if self.fits(row, leaving_out=group))
+        counts: Counter[str] = Counter()
+        for kind in self.kinds:
+            if self.fits(kind, leaving_out=group):
+                counts[kind.in_group(group)] += kind.count
         chosen = self.filters.chosen.get(group, [])
-        everyone = {row.in_group(group) for row in self.found}
+        everyone = {kind.in_group(group) for kind in self.kinds}
         return [
             Choice(value, label, counts[value], value in chosen)
             for value, label in self.labels(group, everyone | set(chosen))

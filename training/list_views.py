@@ -16,8 +16,8 @@ from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training.library import PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
-from training.models import ACTIVE, Status, TrainingVersion
-from training.pages import page_links
+from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion
+from training.pages import CountedPaginator, page_links
 from training.standing import standings, with_standing
 
 
@@ -27,8 +27,10 @@ def library(request: PageRequest) -> HttpResponse:
     """Posters or rows of the actors that the filters leave. Always the same number of queries."""
     filters = Filters.read(request.GET)
     found = Library(filters)
-    page = Paginator(found.rows, PAGE_SIZE).get_page(request.GET.get("page"))
-    order = {row.pk: place for place, row in enumerate(page.object_list)}
+    page = CountedPaginator(found.actors().values_list("pk", flat=True), PAGE_SIZE, found.left).get_page(
+        request.GET.get("page")
+    )
+    order = {pk: place for place, pk in enumerate(page.object_list)}
     people = standings(with_standing(Library.base().filter(pk__in=order)))
     people.sort(key=lambda person: order[person.actor.pk])
     context: dict[str, Any] = {
@@ -36,11 +38,11 @@ def library(request: PageRequest) -> HttpResponse:
         "filters": filters,
         "groups": [(group, found.choices(group)) for group in Filters.GROUPS],
         "applied": found.applied(),
-        "found": len(found.found),
+        "found": found.found,
         "page": page,
         "page_links": page_links(page, lambda number: filters.query(page=number)),
         "next_query": filters.query(page=page.next_page_number()) if page.has_next() else "",
-        "next_size": min(PAGE_SIZE, len(found.rows) - page.end_index()),
+        "next_size": min(PAGE_SIZE, found.left - page.end_index()),
         "people": people,
         "sorts": SORTS.items(),
         "views": [(view, filters.query(view=view)) for view in ("sheet", "table")],
@@ -71,16 +73,17 @@ def activity(request: PageRequest) -> HttpResponse:
     }
     if asked["status"] not in ACTIVITY:
         asked["status"] = ""
-    trainings = TrainingVersion.objects.select_related("actor", "created_by").defer(
-        "loss_history", "log", "images", "source"
-    )
+    trainings = TrainingVersion.objects.order_by("-created_at", "-pk")
     if statuses := ACTIVITY[asked["status"]][1]:
         trainings = trainings.filter(status__in=statuses)
     if asked["by"]:
         trainings = trainings.filter(created_by__username=asked["by"])
     if asked["actor"]:
         trainings = trainings.filter(actor__in=Actor.objects.search(asked["actor"]).values("pk"))
-    page = Paginator(trainings.order_by("-created_at", "-pk"), 50).get_page(request.GET.get("page"))
+    # Keys first: a late page would carry thousands of whole rows past the sort.
+    page = Paginator(trainings.values_list("pk", flat=True), 50).get_page(request.GET.get("page"))
+    rows = TrainingVersion.objects.select_related("actor", "created_by").defer(*LONG_FIELDS[1:])
+    shown = rows.in_bulk(page.object_list)
     context = {
         "section": "activity",
         "asked": asked,
@@ -91,7 +94,7 @@ def activity(request: PageRequest) -> HttpResponse:
         "page": page,
         "page_links": page_links(page, lambda number: activity_query(asked, page=str(number))),
         "poll_query": activity_query(asked, page=str(page.number)),
-        "pictures": [Picture(version) for version in page.object_list],
+        "pictures": [Picture(shown[pk]) for pk in page.object_list],
         "may_train": can(request.user, "train"),
     }
     if request.htmx and not request.htmx.history_restore_request:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACTIVE",
+    "LONG_FIELDS",
     "PARAMETER_NAMES",
     "RUNNING",
     "TERMINAL",
@@ -82,6 +83,8 @@ __all__ = [
     "WebhookDelivery",
 ]
 
+#: Columns that a list of versions never reads; some hold a page of text each.
+LONG_FIELDS = ("stages", "loss_history", "log", "images", "source")
 #: What other systems are told when a version gets there.
 ANNOUNCED = {Status.COMPLETED: outbox.FINISHED, Status.FAILED: outbox.FAILED}
 #: What a version loses with its mark. ``first_good_at`` stays.
@@ -214,7 +217,15 @@ class TrainingVersion(TrainingParameters):
                 condition=Q(is_good=False) | Q(status=Status.COMPLETED), name="good_only_when_completed"
             ),
         ]
-        indexes = [models.Index(fields=["status", "next_poll_at"]), models.Index(fields=["-created_at"])]
+        indexes = [
+            models.Index(fields=["status", "next_poll_at"]),
+            models.Index(fields=["-created_at", "-id"], name="newest_first"),
+            models.Index(
+                fields=["base_model", "-finished_at"],
+                condition=Q(status=Status.COMPLETED),
+                name="completed_by_end",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.actor} {self.name}"

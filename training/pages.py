@@ -8,6 +8,19 @@ from typing import Any
 from django.core.paginator import Page, Paginator
 
 
+class CountedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Pages of rows that have been counted already."""
+
+    def __init__(self, rows: Any, per_page: int, count: int) -> None:
+        super().__init__(rows, per_page)
+        self.counted = count
+
+    @property
+    def count(self) -> int:  # type: ignore[override]  # cached by Django
+        """How many rows there are on all pages."""
+        return self.counted
+
+
 def page_links(page: Page[Any], query: Callable[[int], str]) -> list[tuple[int | None, str]]:
     """Numbers with their links; ``None`` stands for a gap."""
     paginator: Paginator[Any] = page.paginator

@@ -47,6 +47,9 @@ class ParameterDraft(TrainingParameters):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     actor = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="drafts")
+    #: As typed, because a value that can't be read yet is no less a person's work.
+    texts = models.JSONField(default=dict, editable=False)
+    preset = models.CharField(max_length=100, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -14,7 +14,7 @@ from django.template.defaultfilters import date
 from django.utils import timezone
 
 from actors.models import IMAGES_FLOOR, Actor, TrainingDataset, TrainingImage, Verdict
-from training.models import ACTIVE, Status, TrainingVersion
+from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion
 
 #: In the order of the way from images to a good version.
 STATES = {
@@ -166,9 +166,7 @@ def standings(actors: Iterable[Any]) -> list[Standing]:
     people = list(actors)
     covers = TrainingImage.objects.in_bulk({actor.cover_id for actor in people if actor.cover_id})
     of_actor: dict[int, list[TrainingVersion]] = defaultdict(list)
-    rows = TrainingVersion.objects.filter(actor__in=[actor.pk for actor in people]).defer(
-        "stages", "loss_history", "log", "images", "source"
-    )
+    rows = TrainingVersion.objects.filter(actor__in=[actor.pk for actor in people]).defer(*LONG_FIELDS)
     for version in rows.order_by("-number"):
         of_actor[version.actor_id].append(version)
     return [Standing(actor, covers.get(actor.cover_id or -1), of_actor[actor.pk]) for actor in people]

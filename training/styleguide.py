@@ -103,7 +103,7 @@ def posters() -> list[Standing]:
 def covers() -> list[TrainingImage]:
     """Some pictures that are really there, one for each state but "No images"."""
     images = TrainingImage.objects.filter(has_thumbnail=True, included=True, state=TrainingImage.State.SYNCED)
-    return list(images.exclude(url="").order_by("position", "pk")[: len(STATES) - 1])
+    return list(images.exclude(url="").order_by("pk")[: len(STATES) - 1])
 
 
 def example_person(state: str, cover: TrainingImage | None) -> Standing:

@@ -17,7 +17,7 @@ from training.actor_history import actor_history
 from training.base_models import base_model
 from training.comparing import FEWEST, MOST, Comparison
 from training.forms import written
-from training.models import SampleImage, Status, TrainingEvent, TrainingVersion
+from training.models import LONG_FIELDS, SampleImage, Status, TrainingEvent, TrainingVersion
 from training.parameters import SPECS
 from training.using import snippets, stable_address
 from training.views import standing_or_404
@@ -79,6 +79,7 @@ def history(request: PageRequest, actor_id: int) -> HttpResponse:
     """What happened to the actor's trainings, and what people changed, the newest first."""
     person = standing_or_404(actor_id)
     events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")
+    events = events.defer(*(f"version__{name}" for name in LONG_FIELDS))
     context = {
         "section": "library",
         "tab": "history",
