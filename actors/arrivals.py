@@ -7,12 +7,13 @@ import zipfile
 from typing import IO, TYPE_CHECKING, cast
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django_q.tasks import async_task
 
 from actors import archives, ingest, remote_images, storage, tasks
 from actors.archives import RefusedArchive
 from actors.images import RefusedImage
-from actors.models import ImageUpload, TrainingDataset, TrainingImage
+from actors.models import ImageUpload, TrainingDataset
 from actors.remote_images import RefusedUrl
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def settle(upload: ImageUpload) -> None:
     """Looks into the bytes and gives the upload its end. The incoming copy is removed."""
     incoming = storage.own(upload.key).s3
     try:
-        if upload.source_url:
+        if upload.source_url.startswith("s3://"):
+            with storage.opened(upload.source_url, settings.MAX_IMAGE_BYTES) as file:
+                _take(upload, file)
+        elif upload.source_url:
             with tempfile.SpooledTemporaryFile(max_size=8 * 1024 * 1024) as copy:
                 remote_images.fetch(upload.source_url, cast("IO[bytes]", copy))
                 _take(upload, cast("IO[bytes]", copy))
@@ -82,12 +86,15 @@ def _take(upload: ImageUpload, file: IO[bytes]) -> None:
     if file.read(4) == b"PK\x03\x04" and zipfile.is_zipfile(file):
         upload.end(State.DONE, archives.unpack(upload.dataset, file, by=by).summary())
         return
-    image = ingest.take_in(upload.dataset, file, upload.file_name, caption=upload.caption, by=by)
+    lies_at = upload.source_url if upload.source_url.startswith("s3://") else ""
+    image = ingest.take_in(
+        upload.dataset, file, upload.file_name, caption=upload.caption, lies_at=lies_at, by=by
+    )
     upload.end(State.DONE, "", image)
 
 
-def take_prefix(dataset: TrainingDataset, prefix: str, *, by: User | None) -> list[TrainingImage]:
-    """Lists pictures that lie in the site's bucket already; they stay where they are.
+def start_prefix(dataset: TrainingDataset, prefix: str, *, by: User | None) -> int:
+    """Queues the pictures of a folder of the site's bucket; returns how many.
 
     Raises ``RefusedImage`` for prefixes that hold the site's own files.
     """
@@ -98,25 +105,26 @@ def take_prefix(dataset: TrainingDataset, prefix: str, *, by: User | None) -> li
         or prefix.startswith(("incoming", "thumbs", "loras", "samples"))
     ):
         raise RefusedImage("Name a folder of this bucket that holds images, such as scans/anna/.")
-    known = set(dataset.images.values_list("url", flat=True))
-    last = dataset.images.count()
-    room = settings.MAX_DATASET_IMAGES - last
-    keys = [
-        key
+    known = {url for row in dataset.images.values_list("url", "original_url") for url in row}
+    room = settings.MAX_DATASET_IMAGES - dataset.images.count()
+    urls = [
+        storage.own(key).s3
         for key in sorted(storage.list_prefix(storage.bucket_name(), prefix))
-        if key.lower().endswith(ingest.IMAGE_NAMES) and storage.own(key).s3 not in known
-    ][:room]
-    added = TrainingImage.objects.bulk_create(
-        TrainingImage(
-            dataset=dataset,
-            position=last + index,
-            url=storage.own(key).s3,
-            file_name=ingest.safe_name(key),
+        if key.lower().endswith(ingest.IMAGE_NAMES)
+    ]
+    new = [url for url in urls if url not in known][: max(0, room)]
+    dataset.uploads.filter(source_url__in=new).delete()  # how an earlier try ended
+    ImageUpload.objects.bulk_create(
+        ImageUpload(
+            dataset=dataset, by=by, file_name=ingest.safe_name(url), source_url=url, state=State.WORKING
         )
-        for index, key in enumerate(keys)
+        for url in new
     )
-    if added:
-        dataset.touch()
-        dataset.changes.create(by=by, summary=f"{len(added)} images listed from {prefix}")
-        tasks.inspect_later(dataset)
-    return added
+    if new:
+        async_task("actors.tasks.take_listed", dataset.pk, task_name=f"list {dataset.actor_id}")
+    return len(new)
+
+
+def listed(dataset: TrainingDataset) -> QuerySet[ImageUpload]:
+    """Pictures of the bucket that are still to be looked into."""
+    return dataset.uploads.filter(state=State.WORKING, source_url__startswith="s3://")

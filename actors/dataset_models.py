@@ -61,6 +61,23 @@ class ImageUpload(models.Model):
         self.save(update_fields=["state", "message", "image"])
 
 
+class InspectionRun(models.Model):
+    """A dataset whose images are being inspected: the claim of the one task that is on it."""
+
+    dataset: models.OneToOneField[TrainingDataset] = models.OneToOneField(
+        "actors.TrainingDataset", on_delete=models.CASCADE, primary_key=True, related_name="inspection_run"
+    )
+    seen_at = models.DateTimeField(default=timezone.now, help_text="When its task was last heard of.")
+
+    def __str__(self) -> str:
+        return f"Inspection of dataset {self.pk}"
+
+    @classmethod
+    def begin(cls, dataset: TrainingDataset) -> bool:
+        """Whether the caller may queue a task: nobody else has."""
+        return cls.objects.get_or_create(dataset=dataset)[1]
+
+
 class DatasetChange(models.Model):
     """One edit of a dataset, with what stood there before, so that it can be undone."""
 
@@ -71,10 +88,10 @@ class DatasetChange(models.Model):
     )
     summary = models.CharField(max_length=300)
     before: models.JSONField[dict[str, dict[str, Any]], dict[str, dict[str, Any]]] = models.JSONField(
-        default=dict, help_text="Image id to the fields' old values."
+        default=dict, help_text="Image id, “dataset” or “actor” to the fields' old values."
     )
     after: models.JSONField[dict[str, dict[str, Any]], dict[str, dict[str, Any]]] = models.JSONField(
-        default=dict, help_text="Image id to the fields' new values."
+        default=dict, help_text="As before, to the new values."
     )
     undone_at = models.DateTimeField(null=True, blank=True)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from django.db.models import QuerySet
+
 from actors import inspection
-from actors.models import DatasetChange, TrainingDataset, TrainingImage, Verdict
+from actors.models import DatasetChange, ImageUpload, TrainingDataset, TrainingImage, Verdict
 
 #: Lists of the page: a label, and which images belong to it.
 SHOWS: dict[str, tuple[str, Callable[[TrainingImage], bool]]] = {
@@ -56,6 +58,7 @@ def numbered(dataset: TrainingDataset) -> list[TrainingImage]:
         if worst:
             twin = numbers.get(worst.get("twin", 0))
             worst["word"] = f"Twin of {twin:02d}" if twin else WORDS.get(worst["code"], worst["code"])
+            worst["more"] = len(found) - 1
         image.number, image.worst = numbers[image.pk], worst  # type: ignore[attr-defined]
         # All captions start alike, and two lines under a thumbnail are short: show where they differ.
         start = f"portrait of {dataset.actor.trigger_token}, "
@@ -91,6 +94,20 @@ class Side:
     @property
     def unsynced(self) -> int:
         return sum(not image.is_synced for image in self.used)
+
+    @property
+    def arriving(self) -> int:
+        """Imports that a task still has to fetch."""
+        return self._imports.filter(state=ImageUpload.State.WORKING).count()
+
+    @cached_property
+    def refused(self) -> list[ImageUpload]:
+        """Imports that came to nothing, and why; uploads say so where they are sent from."""
+        return list(self._imports.filter(state=ImageUpload.State.REFUSED)[:MOST])
+
+    @property
+    def _imports(self) -> QuerySet[ImageUpload]:
+        return self.dataset.uploads.exclude(source_url="")
 
     @property
     def notes(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import messages
@@ -20,7 +19,7 @@ from actors.models import Actor, TrainingDataset, TrainingImage
 from actors.people import person
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from actors.sync import push_local, sync_dataset
+from actors.sync import NoLocalFiles, local_files, local_only, sync_dataset
 
 PAGE = 120
 
@@ -77,7 +76,8 @@ def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
     overtaken = ""
     try:
         values = _values(request)
-        expected = {shown.pk: int(request.POST.get("edit", shown.edit))}
+        read = request.POST.get("edit", "")
+        expected = {shown.pk: _number(read)} if read else None
         edits.change(
             found,
             {shown.pk: values},
@@ -89,11 +89,23 @@ def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
         overtaken = str(conflict)
     except (CannotEdit, ValueError) as error:
         messages.error(request, str(error))
-    if not request.htmx:
-        if overtaken:
-            messages.error(request, f"{overtaken} Your text: {request.POST.get('caption', '')}")
-        return _back(request, actor_id, shown)
-    return _thumb(request, actor_id, shown, overtaken)
+    if request.htmx:
+        return _thumb(request, actor_id, shown, overtaken)
+    if overtaken and "notes" in request.POST:
+        return _overtaken_page(request, actor_id, shown, overtaken)
+    if overtaken:
+        messages.error(request, overtaken)
+    return _back(request, actor_id, shown)
+
+
+def _overtaken_page(request: PageRequest, actor_id: int, shown: TrainingImage, said: str) -> HttpResponse:
+    """The image's form with what the person has typed, beside what somebody else has saved."""
+    found = _dataset(actor_id)
+    fresh = next(each for each in numbered(found) if each.pk == shown.pk)
+    typed = {"caption": request.POST.get("caption", ""), "notes": request.POST["notes"]}
+    typed["crop"] = request.POST.get("crop", "")
+    context = page_context(request, found) | {"image": fresh, "overtaken": said, "typed": typed}
+    return render(request, "actors/image.html", context, status=409)
 
 
 def _values(request: PageRequest) -> dict[str, Any]:
@@ -148,10 +160,12 @@ def _back(request: PageRequest, actor_id: int, shown: TrainingImage | None = Non
 def decide(request: PageRequest, actor_id: int) -> HttpResponse:
     """What a finding asks for: keep one of a pair, or accept it with a reason."""
     found, by = _dataset(actor_id), person(request)
-    one = get_object_or_404(found.images, pk=request.POST.get("image"))
+    one = get_object_or_404(found.images, pk=_number(request.POST.get("image", "")))
     try:
         if request.POST.get("drop"):
-            edits.keep_one(found, one, get_object_or_404(found.images, pk=request.POST["drop"]), by=by)
+            edits.keep_one(
+                found, one, get_object_or_404(found.images, pk=_number(request.POST["drop"])), by=by
+            )
         else:
             code = request.POST.get("code", "")
             edits.accept(found, one, code, request.POST.get("reason", ""), by=by)
@@ -183,8 +197,15 @@ def captions(request: PageRequest, actor_id: int) -> HttpResponse:
 @require_POST
 @requires("curate")
 def undo(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Takes the latest edit back."""
-    taken, kept = edits.undo(_dataset(actor_id), by=person(request))
+    """Takes the latest edit back, if it is the one that the page named."""
+    seen = request.POST.get("change", "")
+    try:
+        taken, kept = edits.undo(
+            _dataset(actor_id), by=person(request), seen=int(seen) if seen.isdecimal() else None
+        )
+    except CannotEdit as error:
+        messages.error(request, str(error))
+        return redirect("dataset", actor_id)
     if taken is None:
         messages.info(request, "There is nothing to undo.")
     else:
@@ -196,17 +217,20 @@ def undo(request: PageRequest, actor_id: int) -> HttpResponse:
 @require_POST
 @requires("curate")
 def order(request: PageRequest, actor_id: int) -> HttpResponse:
-    """``{"ids": […]}`` puts the images into that order; ``first=ID`` puts one first."""
+    """Puts ``image`` before the image ``before``, or after ``after``."""
     found = _dataset(actor_id)
-    if request.content_type == "application/json":
-        try:
-            ids = [int(each) for each in json.loads(request.body)["ids"]]
-        except (ValueError, KeyError, TypeError):
-            return HttpResponse('Send {"ids": [3, 1, 2]}.', status=400, content_type="text/plain")
-    else:
-        ids = [int(request.POST.get("first") or 0)]
-    edits.reorder(found, ids, by=person(request))
-    return _back(request, actor_id)
+    moved = get_object_or_404(found.images, pk=_number(request.POST.get("image", "")))
+    before, after = (_number(request.POST.get(name, "")) for name in ("before", "after"))
+    try:
+        edits.move(found, moved, before=before, after=after, by=person(request))
+    except CannotEdit as error:
+        messages.error(request, str(error))
+    return _back(request, actor_id, moved)
+
+
+def _number(text: str) -> int:
+    """An id that came from outside; 0 is nobody's."""
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 @require_POST
@@ -214,9 +238,8 @@ def order(request: PageRequest, actor_id: int) -> HttpResponse:
 def poster(request: PageRequest, actor_id: int) -> HttpResponse:
     """Which image stands for the actor in the library."""
     found = _dataset(actor_id)
-    chosen = get_object_or_404(found.images, pk=request.POST.get("image"))
-    found.actor.poster = chosen
-    found.actor.save(update_fields=["poster", "updated_at"])
+    chosen = get_object_or_404(found.images, pk=_number(request.POST.get("image", "")))
+    edits.choose_poster(found, chosen, by=person(request))
     messages.info(request, f"{chosen.file_name} is the poster.")
     return _back(request, actor_id, chosen)
 
@@ -224,10 +247,17 @@ def poster(request: PageRequest, actor_id: int) -> HttpResponse:
 @require_POST
 @requires("curate")
 def sync(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Pushes what is only local and compares with the object store, now."""
+    """Compares with the object store now; a task pushes what lies in the local folder."""
     found = _dataset(actor_id)
-    for line in push_local(found, by=person(request)):
-        messages.error(request, line)
+    try:
+        files = local_files(found)
+    except NoLocalFiles as reason:
+        if local_only(found):
+            messages.error(request, f"Nothing was pushed. {reason}")
+    else:
+        if files:
+            tasks.push_later(found)
+            messages.info(request, f"{len(files)} pictures of {found.local_path} are being compared.")
     messages.info(request, f"{sync_dataset(found).summary()}.")
     tasks.inspect_later(found)
     return redirect("dataset", actor_id)
@@ -235,11 +265,21 @@ def sync(request: PageRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
+def kind(request: PageRequest, actor_id: int) -> HttpResponse:
+    """Says whether the images are photographs or drawn."""
+    found, wanted = _dataset(actor_id), request.POST.get("kind", "")
+    if wanted not in TrainingDataset.Kind.values:
+        messages.error(request, "The images are photographs or drawn.")
+    elif change := edits.set_kind(found, wanted, by=person(request)):
+        messages.info(request, f"{change.summary}.")
+    return redirect("dataset", actor_id)
+
+
+@require_POST
+@requires("curate")
 def inspect(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Looks at every file again; also says what the images are."""
+    """Looks at every file again."""
     found = _dataset(actor_id)
-    if request.POST.get("kind") in TrainingDataset.Kind.values:
-        TrainingDataset.objects.filter(pk=found.pk).update(kind=request.POST["kind"])
     count = tasks.inspect_again(found)
     messages.info(request, f"{count} images are being inspected.")
     return redirect("dataset", actor_id)
@@ -275,6 +315,8 @@ def changes(request: PageRequest, actor_id: int, number: int) -> HttpResponse:
     found = _dataset(actor_id)
     version = get_object_or_404(found.actor.versions, number=number)
     trained = {row["url"]: row.get("caption", "") for row in version.images}
+    revision = version.dataset_revision
+    bytes_then = {row["url"]: row["sha256"] for row in revision.images} if revision else {}
     now = {each.url: each for each in numbered(found) if each.included and each.is_synced}
     context = page_context(request, found) | {
         "version": version,
@@ -284,6 +326,11 @@ def changes(request: PageRequest, actor_id: int, number: int) -> HttpResponse:
             (now[url], caption)
             for url, caption in trained.items()
             if url in now and now[url].caption != caption
+        ],
+        "replaced": [
+            now[url]
+            for url, before in bytes_then.items()
+            if url in now and before and now[url].sha256 not in ("", before)
         ],
     }
     return render(request, "actors/changes.html", context)

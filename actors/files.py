@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
-import shutil
 import tempfile
 
 from django.conf import settings
@@ -24,8 +22,7 @@ from django.views.decorators.http import require_http_methods
 from actors import storage
 from actors.permissions import can
 
-#: Shown by browsers in place; everything else is a download, so that nothing runs as a page.
-SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/avif")
+_CHUNK = 64 * 1024
 
 
 @csrf_exempt
@@ -34,24 +31,27 @@ SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/avif")
 def file(request: HttpRequest, key: str) -> HttpResponseBase:
     """GET or PUT one object: for whoever holds a signed link; GET also for people who may view."""
     method = "put" if request.method == "PUT" else "get"
-    allowed = storage.token_allows(request.GET.get("token", ""), method, key)
-    if not allowed and not (method == "get" and can(request.user, "view")):
+    allowed = storage.token_allows(request.GET.get("token", ""), method, key, announced(request))
+    open_to_viewers = method == "get" and not key.startswith(storage.PRIVATE)
+    if not allowed and not (open_to_viewers and can(request.user, "view")):
         return HttpResponse("This link is not valid or has expired.", status=403, content_type="text/plain")
     return put_file(request, key) if method == "put" else get_file(key)
+
+
+def announced(request: HttpRequest) -> int:
+    """How many bytes the request says it carries."""
+    length = request.headers.get("Content-Length") or "0"
+    return int(length) if length.isdecimal() else 0
 
 
 def get_file(key: str) -> FileResponse:
     """Streams the object, harmless whatever it holds."""
     if settings.S3_BUCKET or not default_storage.exists(key):
         raise Http404(f"No file {key}")
-    kind = mimetypes.guess_type(key)[0] or "application/octet-stream"
-    shown = kind in SHOWN_IN_PLACE
-    response = FileResponse(
-        default_storage.open(key),
-        as_attachment=not shown,
-        content_type=kind if shown else "application/octet-stream",
-    )
-    response["Cache-Control"] = "private, max-age=3600"
+    kind = storage.served_type(key)
+    shown = kind in storage.SHOWN_IN_PLACE
+    response = FileResponse(default_storage.open(key), as_attachment=not shown, content_type=kind)
+    response["Cache-Control"] = "no-store" if key.startswith(storage.PRIVATE) else "private, max-age=3600"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
 
@@ -61,17 +61,17 @@ def put_file(request: HttpRequest, key: str) -> HttpResponse:
 
     The body is read to its end first: an upload that breaks off leaves the old file, or none.
     """
-    if (
-        key.startswith("incoming/")
-        and int(request.headers.get("Content-Length") or 0) > settings.MAX_ZIP_BYTES
-    ):
+    length = announced(request)
+    if key.startswith("incoming/") and length > settings.MAX_ZIP_BYTES:
         return HttpResponse("The file is too large.", status=413, content_type="text/plain")
     with tempfile.TemporaryFile() as body:
         try:
-            shutil.copyfileobj(request, body)
+            # A body without an announced length is cut off at once: it could be endless.
+            while body.tell() <= length and (chunk := request.read(_CHUNK)):
+                body.write(chunk)
         except UnreadablePostError:
             return HttpResponse("The upload broke off. Send it again.", status=400, content_type="text/plain")
-        if body.tell() != int(request.headers.get("Content-Length") or 0):
+        if body.tell() != length:
             return HttpResponse(
                 "The body is shorter than announced. Send it again.", status=400, content_type="text/plain"
             )

@@ -37,14 +37,23 @@ class Duplicate(Exception):
 
 
 def take_in(
-    dataset: TrainingDataset, file: IO[bytes], file_name: str, *, caption: str = "", by: User | None = None
+    dataset: TrainingDataset,
+    file: IO[bytes],
+    file_name: str,
+    *,
+    caption: str = "",
+    lies_at: str = "",
+    by: User | None = None,
 ) -> TrainingImage:
-    """Adds one picture at the end of the dataset. Raises ``RefusedImage`` or ``Duplicate``."""
+    """Adds one picture at the end of the dataset. Raises ``RefusedImage`` or ``Duplicate``.
+
+    One that ``lies_at`` a place of the store already stays there, and is not copied.
+    """
     facts = images.examine(file)
     _refuse(dataset, facts.sha256)
-    url, original = _store(dataset, file, facts)
+    url, original = _store(dataset, file, facts, lies_at)
     with transaction.atomic():
-        TrainingDataset.objects.select_for_update().get(pk=dataset.pk)
+        dataset.lock()
         _refuse(dataset, facts.sha256)
         last = dataset.images.aggregate(last=Max("position"))["last"]
         image = TrainingImage.objects.create(
@@ -69,14 +78,18 @@ def put_in_store(image: TrainingImage, file: IO[bytes]) -> None:
     image.dataset.touch()
 
 
-def _store(dataset: TrainingDataset, file: IO[bytes], facts: Facts) -> tuple[str, str]:
+def _store(dataset: TrainingDataset, file: IO[bytes], facts: Facts, lies_at: str = "") -> tuple[str, str]:
     """Writes the file, converted where trainings need it; returns the URL they read, and the original's."""
     name, folder = facts.sha256[:24], f"actors/{dataset.actor_id}"
     if facts.is_trainable:
+        if lies_at:
+            return lies_at, ""
         file.seek(0)
         return storage.save(f"{folder}/images/{name}{facts.ending}", File(file)), ""
     content, ending = images.trainable_copy(file)
     url = storage.save(f"{folder}/images/{name}{ending}", File(BytesIO(content)))
+    if lies_at:
+        return url, lies_at
     file.seek(0)
     return url, storage.save(f"{folder}/originals/{name}{facts.ending}", File(file))
 

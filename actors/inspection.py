@@ -64,6 +64,7 @@ def finding(code: str, level: Level, message: str, **more: Any) -> Finding:
 @transaction.atomic
 def judge(dataset: TrainingDataset) -> None:
     """Writes the findings of every image and of the set. Reads no file; cheap after every edit."""
+    dataset.lock()
     images = list(dataset.images.all().order_by("position", "id"))
     found = {image.pk: [*_kept(image), *image_findings(image, dataset)] for image in images}
     included = [image for image in images if image.included]

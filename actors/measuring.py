@@ -46,6 +46,7 @@ def measure_image(image: TrainingImage) -> None:
         _read(image, found)
     except FileNotFoundError:
         image.state, image.checked_at = TrainingImage.State.MISSING, timezone.now()
+        image.dataset.touch()  # the registry must no longer name it
     except OSError as error:
         log.warning("Image %s of dataset %s: %s", image.pk, image.dataset_id, error)
         reason = "The file can't be reached from here, so nobody has looked at it."

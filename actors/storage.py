@@ -7,6 +7,7 @@ and expires, and a worker needs no keys: it reads and writes by link.
 
 from __future__ import annotations
 
+import mimetypes
 import re
 import tempfile
 import time
@@ -27,6 +28,10 @@ from django.core.files.storage import default_storage
 from django.urls import reverse
 
 LOCAL_BUCKET = "local"
+#: Keys below this are for holders of a signed link only, whatever their role.
+PRIVATE = "private/"
+#: Shown by browsers in place; everything else is a download, so that nothing runs as a page.
+SHOWN_IN_PLACE = ("image/png", "image/jpeg", "image/webp", "image/avif")
 _VIRTUAL_HOST = re.compile(
     r"^(?P<bucket>.+)\.s3(?:-accelerate|[.-][a-z0-9-]+)?(?:\.dualstack)?\.amazonaws\.com$"
 )
@@ -98,6 +103,12 @@ def own(key: str) -> Address:
     return Address(bucket_name(), key)
 
 
+def served_type(key: str) -> str:
+    """What a file is served as, by its name: a kind of picture, or bytes. Never a page."""
+    kind = mimetypes.guess_type(key)[0] or ""
+    return kind if kind in SHOWN_IN_PLACE else "application/octet-stream"
+
+
 def download_link(url: str, seconds: int | None = None) -> str:
     """A signed GET link to an object; empty when this site has no way to reach it."""
     address = parse(url)
@@ -107,7 +118,7 @@ def download_link(url: str, seconds: int | None = None) -> str:
 
 
 def upload_link(key: str, seconds: int | None = None, size: int | None = None) -> str:
-    """A signed link that takes one PUT of the file's bytes; with S3, of exactly ``size`` bytes when given."""
+    """A signed link that takes one PUT of the file's bytes; of exactly ``size`` bytes when given."""
     return _link("put", own(key), seconds or settings.JOB_LINK_SECONDS, size)
 
 
@@ -115,60 +126,71 @@ def _link(method: str, address: Address, seconds: int, size: int | None = None) 
     if settings.S3_BUCKET:
         operation = {"get": "get_object", "put": "put_object"}[method]
         params: dict[str, Any] = {"Bucket": address.bucket, "Key": address.key}
+        if method == "get":
+            params["ResponseContentType"] = served_type(address.key)
         if size is not None:
             params["ContentLength"] = size
         link: str = s3_client().generate_presigned_url(operation, Params=params, ExpiresIn=seconds)
         return link
     if address.bucket != LOCAL_BUCKET:
         return ""
-    token = sign(method, address.key, seconds)
+    token = sign(method, address.key, seconds, size)
     path = reverse("file", args=[address.key])
     base = settings.SITE_URL if method == "put" or seconds != settings.FILE_LINK_SECONDS else ""
     return f"{base}{path}?token={token}"
 
 
-def sign(method: str, key: str, seconds: int) -> str:
-    """A token that allows one method on one key for some time.
+def sign(method: str, key: str, seconds: int, size: int | None = None) -> str:
+    """A token that allows one method on one key for some time, and a PUT of so many bytes only.
 
     The moment of expiry is rounded up to the hour, so that a page's links stay the same for a
-    while and browsers keep what they have loaded.
+    while and browsers keep what they have loaded. A link for less than an hour ends when it says.
     """
-    expires = int(-(-(time.time() + seconds) // 3600) * 3600)
-    return signing.dumps([method, key, expires], salt="actors.storage")
+    expires = time.time() + seconds
+    if seconds >= 3600:
+        expires = -(-expires // 3600) * 3600
+    return signing.dumps([method, key, int(expires), size], salt="actors.storage")
 
 
-def token_allows(token: str, method: str, key: str) -> bool:
-    """Whether the token was made here for this method and key, and has not expired."""
+def token_allows(token: str, method: str, key: str, length: int | None = None) -> bool:
+    """Whether the token was made here for this method, key and length, and has not expired."""
     try:
-        allowed, for_key, expires = signing.loads(token, salt="actors.storage")
+        allowed, for_key, expires, size = signing.loads(token, salt="actors.storage")
     except (signing.BadSignature, ValueError, TypeError):
         return False
-    return bool(allowed == method and for_key == key and expires > time.time())
+    fits = size is None or length == size
+    return bool(allowed == method and for_key == key and fits and expires > time.time())
 
 
 @cache
 def s3_client() -> BaseClient:
-    """One client for the process; boto3 clients are safe to share between threads."""
+    """One client for the process; boto3 clients are safe to share between threads.
+
+    Links name the bucket's host in its region, as the CSP does: a redirect from the global host would
+    break a browser's upload. Other stores than AWS, and buckets with a dot, are addressed by path.
+    """
     client: BaseClient = boto3.client(
         "s3",
         endpoint_url=settings.S3_ENDPOINT_URL,
         region_name=settings.S3_REGION,
         config=Config(
-            signature_version="s3v4", connect_timeout=5, read_timeout=30, retries={"max_attempts": 3}
+            signature_version="s3v4",
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"max_attempts": 3},
+            s3={"addressing_style": settings.S3_ADDRESSING, "us_east_1_regional_endpoint": "regional"},
         ),
     )
     return client
 
 
 def size(url: str) -> int | None:
-    """Bytes of the object, ``None`` when it is not there. Raises ``OSError`` when the store can't say."""
+    """Bytes of the object, ``None`` when it is not there. Raises ``OSError`` when nobody here can say."""
     address = parse(url)
-    if address is None:
-        return None
+    if address is None or (not settings.S3_BUCKET and address.bucket != LOCAL_BUCKET):
+        raise OSError(f"{url} is out of this site's reach.")
     if not settings.S3_BUCKET:
-        if address.bucket != LOCAL_BUCKET or not default_storage.exists(address.key):
-            return None
-        return int(default_storage.size(address.key))
+        return int(default_storage.size(address.key)) if default_storage.exists(address.key) else None
     try:
         head: dict[str, Any] = s3_client().head_object(Bucket=address.bucket, Key=address.key)
     except ClientError as error:

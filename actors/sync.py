@@ -80,6 +80,7 @@ def sync_dataset(dataset: TrainingDataset) -> SyncReport:
             checked.append(image)
     _find_rowless(listings.get(own, {}), images, report)
     with transaction.atomic():
+        dataset.lock()
         TrainingImage.objects.bulk_update(
             checked, ["state", "etag", "checked_at", "inspected_at", "size_bytes"], batch_size=200
         )
@@ -145,27 +146,42 @@ def local_folder(dataset: TrainingDataset) -> Path:
 def push_local(dataset: TrainingDataset, *, by: User | None = None) -> list[str]:
     """Uploads the folder's pictures that the store lacks; returns a line for each that was refused.
 
-    Nothing happens for a dataset without a folder of its own.
+    A dataset without a folder needs none, unless images of it are known to be only local.
     """
     try:
-        folder = local_folder(dataset)
-    except NoLocalFiles:
-        return []
-    refused = []
-    waiting = {image.file_name: image for image in dataset.images.exclude(state=State.SYNCED)}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in ingest.IMAGE_NAMES:
-            continue
-        if path.is_symlink() or not path.is_file():
-            refused.append(f"{path.name}: a link, not a file")
-            continue
-        try:
-            _push(dataset, path, waiting.get(path.name), by)
-        except ingest.Duplicate:
-            continue
-        except RefusedImage as refusal:
-            refused.append(f"{path.name}: {refusal}")
-    return refused
+        files = local_files(dataset)
+    except NoLocalFiles as reason:
+        return [str(reason)] if local_only(dataset) else []
+    refusals = [(path.name, push_file(dataset, path, by=by)) for path in files]
+    return [f"{name}: {refusal}" for name, refusal in refusals if refusal]
+
+
+def local_only(dataset: TrainingDataset) -> bool:
+    """Whether images of it still have to be pushed."""
+    return dataset.images.filter(state=State.LOCAL_ONLY).exists()
+
+
+def local_files(dataset: TrainingDataset, after: str = "") -> list[Path]:
+    """Names of pictures in the dataset's folder, in order. Raises ``NoLocalFiles``."""
+    return [
+        path
+        for path in sorted(local_folder(dataset).iterdir())
+        if path.suffix.lower() in ingest.IMAGE_NAMES and path.name > after
+    ]
+
+
+def push_file(dataset: TrainingDataset, path: Path, *, by: User | None = None) -> str:
+    """Takes one file in, or the bytes of the row of its name; returns why not, empty when it is there."""
+    if path.is_symlink() or not path.is_file():
+        return "a link, not a file"
+    waiting = dataset.images.filter(file_name=path.name).exclude(state=State.SYNCED).first()
+    try:
+        _push(dataset, path, waiting, by)
+    except ingest.Duplicate:
+        return ""
+    except RefusedImage as refusal:
+        return str(refusal)
+    return ""
 
 
 def _push(dataset: TrainingDataset, path: Path, image: TrainingImage | None, by: User | None) -> None:

@@ -1,21 +1,32 @@
-"""Tasks of the registry. Each may run twice, and large work is cut into batches that end in time."""
+"""Tasks of the registry. Each may run twice, and large work is cut into slices that end in time.
+
+The queue takes one task after the other, trainings among them. So an inspection is never many tasks at
+once: a dataset has at most one, which looks at a few images and queues itself again behind what came
+meanwhile. After an import of thousands, datasets nobody waits for take their turns one by one.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from typing import TypeVar
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
-from django_q.models import OrmQ, Schedule
+from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from actors import storage
 from actors.measuring import measure_images, waiting
-from actors.models import Actor, ImageUpload, TrainingDataset, TrainingImage
+from actors.models import ImageUpload, InspectionRun, TrainingDataset, TrainingImage
 
-#: Faces take up to half a second a picture; a task has three minutes.
-BATCH = 20
-#: More waiting tasks than this is a queue that nothing is added to without need.
-BUSY = 50
+Thing = TypeVar("Thing")
+
+#: What a task looks at before others have their turn: so many images, or so many seconds.
+SLICE_IMAGES, SLICE_SECONDS = 20, 10.0
+#: A task that has not written its time for so long is dead.
+DEAD_AFTER = timedelta(minutes=15)
 #: Uploads that never finished, and the record of those that did, are dropped after this.
 KEEP_UPLOADS = timedelta(days=2)
 #: A task that has not ended by then has died with its machine.
@@ -23,13 +34,11 @@ STUCK_AFTER = timedelta(hours=1)
 
 
 def inspect_later(dataset: TrainingDataset) -> int:
-    """Queues what nobody has looked into yet; returns how many images that is."""
-    ids = list(waiting(dataset).values_list("pk", flat=True))
-    for start in range(0, len(ids), BATCH):
-        async_task(
-            "actors.tasks.inspect", ids[start : start + BATCH], task_name=f"inspect {dataset.actor_id}"
-        )
-    return len(ids)
+    """Sees to it that a task looks at what nobody has looked into; returns how many images that is."""
+    count = waiting(dataset).count()
+    if count and InspectionRun.begin(dataset):
+        async_task("actors.tasks.inspect", dataset.pk, task_name=f"inspect {dataset.actor_id}")
+    return count
 
 
 def inspect_again(dataset: TrainingDataset) -> int:
@@ -39,10 +48,46 @@ def inspect_again(dataset: TrainingDataset) -> int:
     return inspect_later(dataset)
 
 
-def inspect(ids: list[int]) -> None:
-    """Measures images, then judges their dataset once all of it is measured."""
-    chosen = TrainingImage.objects.filter(pk__in=ids).select_related("dataset__actor")
-    measure_images(chosen.iterator(chunk_size=BATCH))
+def inspect_soon() -> None:
+    """Call after images came in by the thousand; nobody waits for them."""
+    async_task("actors.tasks.inspect_next", task_name="inspect what came in")
+
+
+def inspect(dataset_id: int) -> None:
+    """A slice of one dataset; judged once all of it is measured."""
+    dataset = TrainingDataset.objects.filter(pk=dataset_id).first()
+    if dataset is None:
+        return inspect_next()
+    images = waiting(dataset).select_related("dataset__actor").order_by("position", "id")
+    measure_images(_slice(list(images[:SLICE_IMAGES])))
+    if waiting(dataset).exists():
+        InspectionRun.objects.filter(pk=dataset_id).update(seen_at=timezone.now())
+        async_task("actors.tasks.inspect", dataset_id, task_name=f"inspect {dataset.actor_id}")
+        return None
+    InspectionRun.objects.filter(pk=dataset_id).delete()
+    inspect_later(dataset)  # what came in since the look above found this task still there
+    return inspect_next()
+
+
+def _slice(work: Iterable[Thing]) -> Iterator[Thing]:
+    end = time.monotonic() + SLICE_SECONDS
+    for each in work:
+        yield each
+        if time.monotonic() > end:
+            return
+
+
+def inspect_next() -> None:
+    """Goes on with a dataset that nobody has looked into, when no other is being inspected."""
+    InspectionRun.objects.filter(seen_at__lt=timezone.now() - DEAD_AFTER).delete()
+    if InspectionRun.objects.exists():
+        return  # whoever ends last comes here again
+    images = TrainingImage.objects.filter(
+        dataset=OuterRef("pk"), inspected_at=None, state=TrainingImage.State.SYNCED
+    ).exclude(url="")
+    forgotten = TrainingDataset.objects.filter(Exists(images), actor__retired_at=None)
+    if dataset := forgotten.order_by("actor__position", "pk").first():
+        inspect_later(dataset)
 
 
 def finish_upload(pk: str) -> None:
@@ -54,18 +99,51 @@ def finish_upload(pk: str) -> None:
         arrivals.settle(upload)
 
 
-def sync(actor_id: int) -> None:
-    """Compares one dataset with the object store, and pushes what is only local."""
-    from actors.sync import push_local, sync_dataset
+def take_listed(dataset_id: int) -> None:
+    """A slice of the pictures that somebody has listed from the bucket."""
+    from actors import arrivals
 
-    actor = Actor.objects.select_related("dataset").get(pk=actor_id)
-    push_local(actor.dataset)
-    sync_dataset(actor.dataset)
-    inspect_later(actor.dataset)
+    dataset = TrainingDataset.objects.filter(pk=dataset_id).first()
+    if dataset is None:
+        return
+    for upload in _slice(list(arrivals.listed(dataset)[:SLICE_IMAGES])):
+        arrivals.settle(upload)
+    if arrivals.listed(dataset).exists():
+        async_task("actors.tasks.take_listed", dataset_id, task_name=f"list {dataset.actor_id}")
+
+
+def push_later(dataset: TrainingDataset) -> None:
+    """Queues the dataset's local folder."""
+    async_task("actors.tasks.push_local", dataset.pk, task_name=f"push {dataset.actor_id}")
+
+
+def push_local(dataset_id: int, after: str = "") -> None:
+    """A slice of a local folder on its way into the object store; at its end the two are compared."""
+    from actors import sync
+
+    dataset = TrainingDataset.objects.get(pk=dataset_id)
+    last = ""
+    for path in _slice(sync.local_files(dataset, after)):
+        last = path.name
+        if refusal := sync.push_file(dataset, path):
+            source = f"{dataset.local_path}/{path.name}"[:2000]
+            dataset.uploads.filter(source_url=source).delete()
+            ImageUpload.objects.create(
+                dataset=dataset,
+                file_name=path.name[:300],
+                source_url=source,
+                state=ImageUpload.State.REFUSED,
+                message=refusal,
+            )
+    if last and sync.local_files(dataset, last):
+        async_task("actors.tasks.push_local", dataset_id, last, task_name=f"push {dataset.actor_id}")
+        return
+    sync.sync_dataset(dataset)
+    inspect_later(dataset)
 
 
 def tidy() -> None:
-    """Once an hour: drops old uploads with their bytes, and inspects what slipped through."""
+    """Every ten minutes: drops old uploads with their bytes, and goes on with inspections that died."""
     ImageUpload.objects.filter(
         state=ImageUpload.State.WORKING, created_at__lt=timezone.now() - STUCK_AFTER
     ).update(state=ImageUpload.State.REFUSED, message="Its task was cut off. Send it again.")
@@ -73,13 +151,7 @@ def tidy() -> None:
     for upload in old.iterator():
         storage.delete(storage.own(upload.key).s3)
         upload.delete()
-    if OrmQ.objects.count() > BUSY:
-        return  # what is queued already must not be queued again
-    forgotten = TrainingDataset.objects.filter(
-        images__inspected_at=None, images__state=TrainingImage.State.SYNCED
-    ).exclude(images__url="")
-    for dataset in forgotten.distinct()[:50]:
-        inspect_later(dataset)
+    inspect_next()
 
 
 def ensure_schedule(**_: object) -> None:

@@ -114,6 +114,14 @@ def form(request: HttpRequest, actor_id: int) -> HttpResponse:
 
 @require_POST
 @requires("curate")
+def clear(request: HttpRequest, actor_id: int) -> HttpResponse:
+    """Takes the imports that were refused off the page."""
+    dataset_of(actor_id).uploads.exclude(source_url="").filter(state=State.REFUSED).delete()
+    return redirect("dataset", actor_id)
+
+
+@require_POST
+@requires("curate")
 def urls(request: HttpRequest, actor_id: int) -> HttpResponse:
     """One URL a line; ``s3://`` and plain names are prefixes of the site's own bucket."""
     dataset, by = dataset_of(actor_id), person(request)
@@ -124,8 +132,8 @@ def urls(request: HttpRequest, actor_id: int) -> HttpResponse:
                 arrivals.start_url(dataset, line, by=by)
                 messages.info(request, f"{line} is being fetched.")
             else:
-                found = arrivals.take_prefix(dataset, line, by=by)
-                messages.info(request, f"{len(found)} images listed from {line}.")
+                count = arrivals.start_prefix(dataset, line, by=by)
+                messages.info(request, f"{count} new images in {line}.")
         except (RefusedUrl, RefusedImage, OSError) as refusal:
             messages.error(request, f"{line[:200]}: {refusal}")
     if len(lines) > MAX_URLS:

@@ -60,6 +60,7 @@ def s3_storage(s3: S3Server, settings: SettingsWrapper, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
     settings.S3_BUCKET, settings.S3_ENDPOINT_URL, settings.S3_REGION = s3.bucket, s3.url, "us-east-1"
+    settings.S3_ADDRESSING = "path"
     options = {
         "bucket_name": s3.bucket,
         "endpoint_url": s3.url,

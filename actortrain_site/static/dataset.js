@@ -10,6 +10,8 @@ const actor = form.dataset.actor;
 const panel = document.getElementById("uploads");
 const list = document.getElementById("uploads-list");
 const rows = new Map();
+// The thumbnail that is being dragged to another place; browsers call a dragged picture a file, too.
+let dragged = null;
 const queue = [];
 let running = 0;
 
@@ -177,7 +179,7 @@ document.getElementById("folder").addEventListener("change", (event) => {
   form.reset();
 });
 addEventListener("dragover", (event) => {
-  if (![...event.dataTransfer.types].includes("Files")) return;
+  if (dragged || ![...event.dataTransfer.types].includes("Files")) return;
   event.preventDefault();
   document.body.classList.add("dropping");
 });
@@ -185,7 +187,7 @@ addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) document.body.classList.remove("dropping");
 });
 addEventListener("drop", async (event) => {
-  if (![...event.dataTransfer.types].includes("Files")) return;
+  if (dragged || ![...event.dataTransfer.types].includes("Files")) return;
   event.preventDefault();
   document.body.classList.remove("dropping");
   const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
@@ -231,7 +233,11 @@ document.addEventListener("keydown", (event) => {
   }
   const links = frames();
   const here = links.indexOf(document.activeElement);
-  if (event.key.startsWith("Arrow") && links.length) {
+  if (event.shiftKey && here >= 0 && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    event.preventDefault();
+    const other = links[here + (event.key === "ArrowLeft" ? -1 : 1)]?.closest(".thumb");
+    if (other) move(thumb, other, event.key === "ArrowLeft" ? "before" : "after");
+  } else if (event.key.startsWith("Arrow") && links.length) {
     const top = links[0].getBoundingClientRect().top;
     const wide = links.findIndex((link) => link.getBoundingClientRect().top > top + 4);
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: wide < 0 ? 0 : wide, ArrowUp: wide < 0 ? 0 : -wide };
@@ -253,4 +259,38 @@ document.addEventListener("htmx:beforeSwap", () => {
 });
 document.addEventListener("htmx:afterSwap", () => {
   if (focused) document.querySelector(`#${focused} a[data-item]`)?.focus();
+});
+
+// A frame goes before or after another: only that is said, so two people ordering at once don't undo each other.
+function move(thumb, other, where) {
+  const values = { image: thumb.dataset.image, [where]: other.dataset.image };
+  values.csrfmiddlewaretoken = form.elements.csrfmiddlewaretoken.value;
+  htmx.ajax("POST", document.querySelector("[data-order]").dataset.order, { target: "#dataset", swap: "outerHTML", values });
+}
+const clearDrop = () => document.querySelectorAll("[data-drop]").forEach((each) => each.removeAttribute("data-drop"));
+document.addEventListener("dragstart", (event) => {
+  dragged = event.target.closest?.(".thumb[draggable]");
+  if (!dragged) return;
+  dragged.classList.add("dragged");
+  event.dataTransfer.effectAllowed = "move";
+  event.dataTransfer.setData("text/plain", dragged.dataset.image);
+});
+document.addEventListener("dragover", (event) => {
+  const other = dragged && event.target.closest(".thumb[draggable]");
+  clearDrop();
+  if (!other || other === dragged) return;
+  event.preventDefault();
+  const { left, width } = other.getBoundingClientRect();
+  other.dataset.drop = event.clientX < left + width / 2 ? "before" : "after";
+});
+document.addEventListener("drop", (event) => {
+  const other = dragged && event.target.closest(".thumb[data-drop]");
+  if (!other) return;
+  event.preventDefault();
+  move(dragged, other, other.dataset.drop);
+});
+document.addEventListener("dragend", () => {
+  dragged?.classList.remove("dragged");
+  dragged = null;
+  clearDrop();
 });

@@ -49,7 +49,7 @@ def fill(actor: Actor, count: int) -> None:
         ingest.take_in(
             actor.dataset, as_file(paint(scene, 520, 1)), f"{number}.png", caption=scene.caption(actor.name)
         )
-    tasks.inspect([image.pk for image in actor.dataset.images.all()])
+    tasks.inspect(actor.dataset.pk)
 
 
 def open_dataset(page: Page, actor: Actor) -> None:

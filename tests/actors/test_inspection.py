@@ -370,8 +370,8 @@ def test_the_task_makes_thumbnails_without_metadata_and_measures_once() -> None:
     exif[0x8825] = {1: "N"}
     image = ingest.take_in(dataset, as_file(astronaut(), "JPEG", exif=exif.tobytes()), "a.jpg")
     assert (image.thumbnail_link(), dataset.images.get().inspected_at) == ("", None)
-    tasks.inspect([image.pk])
-    tasks.inspect([image.pk])
+    tasks.inspect(dataset.pk)
+    tasks.inspect(dataset.pk)
     image.refresh_from_db()
     assert "thumbs/" in image.thumbnail_link()
     with storage.opened(storage.own(image.thumbnail_key).s3, 10**6) as file, Image.open(file) as small:

@@ -28,7 +28,7 @@ from actors import archives, arrivals, remote_images, storage, tasks
 from actors.models import Actor, ImageUpload, TrainingDataset, TrainingImage
 from actors.registry import training_data
 from actors.remote_images import RefusedUrl
-from tests.actors.pictures import as_bytes, portrait
+from tests.actors.pictures import as_bytes, portrait, turned_photograph
 from tests.factories import make_actor
 from tests.s3_server import S3Server
 
@@ -500,10 +500,20 @@ def test_a_folder_of_the_bucket_is_listed_where_it_lies(store: Store, curator: C
     actor = make_actor(images=0)
     storage.save("scans/anna/1.png", ContentFile(PICTURE))
     storage.save("scans/anna/notes.doc", ContentFile(b"no picture"))
+    storage.save("scans/anna/2.jpg", ContentFile(turned_photograph()))
+    storage.save("scans/anna/same.png", ContentFile(PICTURE))
+    storage.save("scans/anna/page.png", ContentFile(b"<!doctype html>"))
     curator.post(f"/actors/{actor.pk}/dataset/urls", {"urls": "scans/anna/"})
     curator.post(f"/actors/{actor.pk}/dataset/urls", {"urls": "scans/anna/"})
-    image = actor.dataset.images.get()
-    assert (image.url, image.has_thumbnail) == (storage.own("scans/anna/1.png").s3, True)
+    plain, turned = actor.dataset.images.all()
+    assert (plain.url, plain.has_thumbnail) == (storage.own("scans/anna/1.png").s3, True)
+    assert turned.original_url == storage.own("scans/anna/2.jpg").s3
+    assert (turned.width, turned.height) == (300, 512), "trainings read an upright copy"
+    ends = dict(actor.dataset.uploads.values_list("file_name", "state"))
+    assert ends == {"1.png": "done", "2.jpg": "done", "page.png": "refused", "same.png": "skipped"}
+    page = curator.get(f"/actors/{actor.pk}/dataset").content.decode()
+    assert "page.png" in page
+    assert "The file holds a web page" in page
 
 
 def test_an_uploaded_dataset_shows_in_the_registry(store: Store, curator: Client) -> None:

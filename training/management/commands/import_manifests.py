@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from actors import manifests
+from actors import manifests, tasks
 from actors.management.reading import one_line_errors
 from training.custom_models import take_models
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
                 raise CommandError(f"No .json files in {source}.")
             read = [(file, *self.read(file)) for file in files]
             with transaction.atomic():
+                transaction.on_commit(tasks.inspect_soon)
                 for file, actor, manifest in read:
                     taken = manifests.take_images(actor, manifest)
                     models = take_models(actor, manifest.get("custom_lora_models") or [])
