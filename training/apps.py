@@ -27,11 +27,12 @@ class TrainingConfig(AppConfig):
 
 def _ensure_schedule(**_: object) -> None:
     from actors import following
-    from training import outbox, tasks
+    from training import outbox, scores, tasks
 
     following.ensure_schedule()
     tasks.ensure_schedule()
     outbox.ensure_schedule()
+    scores.ensure_schedule()
 
 
 def _ensure_standard_sets(**_: object) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import urlencode
 
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from actors.models import TrainingImage
 from training import charts
 from training.base_models import base_model
+from training.costs import bill_of
 from training.forms import written
 from training.models import SampleImage, TrainingVersion
 from training.parameters import SPECS
+from training.score_models import VersionScore
 
 #: Fewer is no comparison; more are too small to judge.
 FEWEST, MOST = 2, 4
@@ -94,10 +97,13 @@ class Part(NamedTuple):
 class Comparison:
     """Versions in the order of their numbers; everything is read in three queries."""
 
-    def __init__(self, chosen: Iterable[TrainingVersion]) -> None:
+    def __init__(
+        self, chosen: Iterable[TrainingVersion], scores: Mapping[int, VersionScore] | None = None
+    ) -> None:
         pks = [version.pk for version in chosen]
         rows = TrainingVersion.objects.filter(pk__in=pks).select_related("actor", "dataset_revision")
         self.versions = list(rows.order_by("number"))
+        self.scores = scores or {}
 
     @staticmethod
     def query(numbers: Iterable[int], **more: int) -> str:
@@ -125,7 +131,20 @@ class Comparison:
             Facts("Base model", [base_model(version.base_model).name for version in self.versions]),
             Facts("Images", [str(version.image_count) for version in self.versions]),
             Facts("Seed", [str(version.seed) for version in self.versions]),
+            *(Facts(label, values) for label, values in self._outcome().items() if set(values) != {"–"}),
         ]
+
+    def _outcome(self) -> dict[str, list[str]]:
+        """What went in and came out beside the parameters; a dash where nothing is known."""
+        now = timezone.now()
+        bills = [bill_of(version, now) for version in self.versions]
+        scores = [self.scores.get(version.pk) for version in self.versions]
+        return {
+            "Dataset": [str(version.dataset_revision or "–") for version in self.versions],
+            "Cost": [f"${bill.total:.4f}" if bill else "–" for bill in bills],
+            "Likeness": [score.words if score else "–" for score in scores],
+            "Bleed": [(score.bleed_words if score else "") or "–" for score in scores],
+        }
 
     @property
     def differing(self) -> list[Facts]:

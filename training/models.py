@@ -36,6 +36,8 @@ from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingP
 from training.preset_models import Preset, PresetRevision
 from training.preview_models import Checkpoint, Preview, PreviewImage, PreviewSettings
 from training.prompt_sets import PromptSet
+from training.score_models import VersionScore
+from training.score_queue import measure_later
 from training.standing_rows import ActorStanding, StandingChange
 from training.states import ACTIVE, RUNNING, TERMINAL, WIRE_STATUS, Status
 from training.stops import JobToStop
@@ -79,6 +81,7 @@ __all__ = [
     "Status",
     "TrainingEvent",
     "TrainingVersion",
+    "VersionScore",
     "Webhook",
     "WebhookDelivery",
 ]
@@ -335,6 +338,8 @@ class TrainingVersion(TrainingParameters):
                 self.refresh_from_db()  # nobody else changes the row before the commit
                 if event := ANNOUNCED.get(to):
                     outbox.announce(event, self)
+                if to == Status.COMPLETED:
+                    measure_later(self.pk)
                 if to == Status.FAILED:
                     notices.tell(self, "failed")
                 if to in TERMINAL:

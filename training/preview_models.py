@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from actors import storage
 from training.prompt_sets import PromptSet
+from training.score_queue import measure_later
 from training.stops import JobToStop
 
 
@@ -219,7 +220,7 @@ class Preview(models.Model):
 
     def complete(self, **changes: Any) -> bool:
         """All pictures are drawn and lie in the store; also when it was only presumed lost."""
-        return self._move(
+        done = self._move(
             PreviewStatus.DONE,
             (*PREVIEW_ACTIVE, PreviewStatus.FAILED),
             only=Q(status__in=PREVIEW_ACTIVE) | Q(presumed=True),
@@ -229,6 +230,9 @@ class Preview(models.Model):
             finished_at=timezone.now(),
             **changes,
         )
+        if done:
+            measure_later(self.version_id)
+        return done
 
     def fail(self, reason: str, **changes: Any) -> bool:
         """Ends it with the reason that people read. Pictures drawn until then stay."""

@@ -17,7 +17,6 @@ import numpy as np
 from django.db import transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
-from django_q.tasks import async_task
 
 from actors.models import Actor, TrainingDataset, TrainingImage
 from training import scorers
@@ -25,8 +24,8 @@ from training.likeness import CannotMeasure, Measured, Points, Yardstick
 from training.models import SampleImage, Status, TrainingVersion
 from training.preview_models import PreviewImage
 from training.score_models import VersionScore, unscored
+from training.score_queue import measure_later
 
-MEASURE = "training.scores.measure"
 #: Goes into every score's hash: a change of what is measured measures all anew.
 METHOD = "1"
 #: More pictures say nothing more.
@@ -214,11 +213,6 @@ def measure(pk: int) -> None:
     older = VersionScore.objects.filter(version__actor=version.actor_id).exclude(yardstick=score.yardstick)
     for other in older.values_list("version", flat=True)[:BATCH]:
         measure_later(other)
-
-
-def measure_later(pk: int) -> None:
-    """Once what is being written is there for all to read."""
-    transaction.on_commit(lambda: async_task(MEASURE, pk, task_name=f"score {pk}"))
 
 
 def measure_actor_later(actor_id: int) -> int:

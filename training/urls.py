@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from training import list_views, live_views, styleguide, version_views, views
+from training import list_views, live_views, score_views, styleguide, version_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="library", query_string=True), name="home"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("actors/<int:actor_id>/draft/discard", views.discard_draft, name="discard-draft"),
     path("actors/<int:actor_id>/payload", views.payload, name="payload"),
     path("actors/<int:actor_id>/versions", version_views.versions, name="versions"),
+    path("actors/<int:actor_id>/measure", score_views.measure, name="measure"),
     path("actors/<int:actor_id>/history", version_views.history, name="history"),
     path("actors/<int:actor_id>/compare", version_views.compare, name="compare"),
     path("actors/<int:actor_id>/use", version_views.use, name="use"),

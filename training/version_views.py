@@ -19,6 +19,8 @@ from training.comparing import FEWEST, MOST, Comparison
 from training.forms import written
 from training.models import LONG_FIELDS, SampleImage, Status, TrainingEvent, TrainingVersion
 from training.parameters import SPECS
+from training.score_models import VersionScore
+from training.suggesting import suggest
 from training.using import snippets, stable_address
 from training.views import standing_or_404
 
@@ -30,10 +32,12 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
     person = standing_or_404(actor_id)
     samples = samples_of(person.versions)
     older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
+    scores = scores_of(person.versions)
     rows = [
         {
             "version": version,
             "samples": samples.get(version.pk, []),
+            "score": scores.get(version.pk),
             "differences": differences(version, older.get(version.pk)),
         }
         for version in person.versions
@@ -45,6 +49,8 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
         "actor": person.actor,
         "rows": rows,
         "ticked": request.GET.getlist("v"),
+        "scores": scores,
+        "suggestion": suggest(scores.values()),
     }
     return render(request, "training/versions.html", context | {"may_judge": can(request.user, "curate")})
 
@@ -59,6 +65,16 @@ def samples_of(versions: list[TrainingVersion]) -> dict[int, list[Any]]:
         if not strip or strip[0].step == sample.step:
             strip.append(sample)
     return strips
+
+
+def scores_of(versions: list[TrainingVersion]) -> dict[int, VersionScore]:
+    """The scores of these versions by their key, in one query."""
+    rows = VersionScore.objects.filter(version__in=versions).select_related("dataset_revision")
+    known = {version.pk: version for version in versions}
+    scores = {score.version_id: score for score in rows}
+    for pk, score in scores.items():
+        score.version = known[pk]
+    return scores
 
 
 def differences(version: TrainingVersion, older: TrainingVersion | None) -> list[tuple[str, str, str]]:
@@ -105,11 +121,14 @@ def compare(request: PageRequest, actor_id: int) -> HttpResponse:
         "actor": person.actor,
     }
     if len(chosen) >= FEWEST:
-        comparison = Comparison(chosen[:MOST])
+        scores = scores_of(chosen[:MOST])
+        comparison = Comparison(chosen[:MOST], scores)
         again = Comparison.query(version.number for version in comparison.versions)
         context |= {
             "comparison": comparison,
             "newest": comparison.versions[-1],
+            "scores": [scores[version.pk] for version in comparison.versions if version.pk in scores],
+            "suggestion": suggest(scores.values()),
             "part": comparison.part(request.GET.get("part", "")),
             "left_out": [version.name for version in chosen[MOST:]],
             "references": references(actor_id),
