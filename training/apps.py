@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from django.apps import AppConfig
+from django.apps import apps as all_apps
 from django.apps.registry import Apps
 from django.db.models.signals import post_migrate
 
@@ -57,7 +58,7 @@ def _watch_versions(**kwargs: object) -> None:
         install(*standing_rows.WATCHED)
 
 
-def _ensure_presets(apps: Apps, **_: object) -> None:
+def _ensure_presets(apps: Apps = all_apps, **_: object) -> None:  # a flush sends no apps
     from training.preset_models import Preset
 
     with suppress(LookupError):  # on the way back to before there were presets
