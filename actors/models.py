@@ -402,9 +402,10 @@ def prefetch_images() -> Prefetch[Any]:
 
 
 def prefetch_good_version() -> Prefetch[Any]:
-    """Of each actor's versions only the good one: all that the registry shows."""
+    """Of each actor's versions only the good one, without what fills pages: all that the registry shows."""
     versions: Any = Actor._meta.get_field("versions").related_model  # training builds on this app
-    return Prefetch("versions", queryset=versions.objects.filter(is_good=True))
+    heavy = ("source", "images", "stages", "loss_history", "log")
+    return Prefetch("versions", queryset=versions.objects.filter(is_good=True).order_by().defer(*heavy))
 
 
 @transaction.atomic

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Prefetch, QuerySet
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from actors import storage, tasks
-from actors.models import Actor, TrainingDataset, TrainingImage, prefetch_good_version, prefetch_images
+from actors.models import Actor, TrainingDataset, TrainingImage, prefetch_good_version
 from actors.rights import rights_of
 from actors.sequences import continue_after_highest_id
 
@@ -62,15 +62,19 @@ class Plan:
 def export_records(actors: Iterable[Actor] | None = None) -> Iterator[dict[str, Any]]:
     """One record per actor that is not retired, in order; constant memory."""
     if actors is None:
-        queryset = Actor.objects.active().select_related("dataset", "rights")
-        actors = queryset.prefetch_related(prefetch_images(), prefetch_good_version()).iterator(
-            chunk_size=500
-        )
+        actors = with_all_shown(Actor.objects.active()).iterator(chunk_size=500)
     return (export_record(actor) for actor in actors)
 
 
+def with_all_shown(actors: QuerySet[Actor]) -> QuerySet[Actor]:
+    """The actors with all that ``export_record`` reads, and of their images no more than that."""
+    images = TrainingImage.objects.only("dataset_id", "url", "state", "included")
+    shown = Prefetch("dataset__images", queryset=images.order_by("position", "id"))
+    return actors.select_related("dataset", "rights").prefetch_related(shown, prefetch_good_version())
+
+
 def export_record(actor: Actor) -> dict[str, Any]:
-    """The actor as ``actors.json`` shows it. Wants dataset, images and versions prefetched in lists."""
+    """The actor as ``actors.json`` shows it. In lists wants ``with_all_shown``."""
     came = actor.source_record()
     record = came | {"id": actor.pk}
     for key in FACTS:
@@ -167,10 +171,7 @@ def describe(error: ValidationError) -> str:
 
 def plan_import(records: list[dict[str, Any]]) -> Plan:
     """Compares with what is here. Raises ``RegistryError`` for names that another actor holds."""
-    queryset = Actor.objects.select_related("dataset", "rights").prefetch_related(
-        prefetch_images(), prefetch_good_version()
-    )
-    here = {actor.pk: actor for actor in queryset}
+    here = {actor.pk: actor for actor in with_all_shown(Actor.objects.all())}
     arriving = {record["id"] for record in records}
     taken = {actor.name: actor.pk for actor in here.values() if actor.pk not in arriving}
     plan = Plan()

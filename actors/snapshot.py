@@ -20,7 +20,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from actors import registry, studio_time
-from actors.models import Actor, LikenessRights, prefetch_good_version, prefetch_images
+from actors.models import Actor, LikenessRights
 from actors.snapshot_tables import RegistryChange, RegistryFragment, RegistryState
 
 #: Actors written in one go, and actors per block of the body.
@@ -171,10 +171,7 @@ def refresh() -> None:
 
 def _rewrite(ids: list[int], revision: int) -> int:
     """Stores the fragments of these actors that differ from what is stored; returns how many."""
-    queryset = Actor.objects.active().filter(pk__in=ids).select_related("dataset", "rights")
-    shown = {
-        actor.pk: actor for actor in queryset.prefetch_related(prefetch_images(), prefetch_good_version())
-    }
+    shown = {actor.pk: actor for actor in registry.with_all_shown(Actor.objects.active().filter(pk__in=ids))}
     stored = RegistryFragment.objects.in_bulk(ids)
     fresh = []
     for pk in ids:
