@@ -6,10 +6,12 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.forms import LoginForm as AllauthLoginForm
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
+from django.shortcuts import render
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
@@ -26,6 +28,13 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
         """Who may sign in is the provider's decision."""
         return True
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
+        """An unproven address that another account has opens nothing and makes no second account."""
+        email = sociallogin.user.email
+        if not sociallogin.is_existing and email and User.objects.filter(email__iexact=email).exists():
+            page = render(request, "socialaccount/address_taken.html", {"email": email}, status=409)
+            raise ImmediateHttpResponse(page)
 
     def save_user(self, request: HttpRequest, sociallogin: Any, form: Any = None) -> User:
         """The configured role to begin with; an admin gives more."""

@@ -133,9 +133,13 @@ class RolePermission(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """True, or False with ``message`` set to the reason."""
-        action = api_action(view, request.method or "GET")
         if not request.user.is_authenticated:
             return False
+        method = request.method or "GET"
+        routed = getattr(view, "action_map", None)  # of viewsets
+        if routed and method.lower() not in (*routed, "head", "options"):
+            return True  # nobody may: the answer is 405, and not that a role is missing
+        action = api_action(view, method)
         scopes = getattr(request.auth, "scopes", None)
         if scopes is not None and action not in {SCOPES[scope] for scope in scopes}:
             scope = next((scope for scope, allows in SCOPES.items() if allows == action), None)

@@ -74,7 +74,7 @@ OIDC_SERVER_URL: str = env.str("OIDC_SERVER_URL", "")
 OIDC_ROLE: str = env.str("OIDC_ROLE", "Viewer")
 SOCIALACCOUNT_ADAPTER = "actors.accounts.SocialAccountAdapter"
 SOCIALACCOUNT_LOGIN_ON_GET = False
-# The studio runs or chose the provider, so its word for an e-mail address counts.
+# The studio runs or chose the provider, so its word for a proven e-mail address counts.
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = True
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
@@ -99,7 +99,11 @@ if OIDC_SERVER_URL:
                     "name": env.str("OIDC_NAME", "your studio account"),
                     "client_id": env.str("OIDC_CLIENT_ID"),
                     "secret": env.str("OIDC_CLIENT_SECRET"),
-                    "settings": {"server_url": OIDC_SERVER_URL},
+                    "settings": {
+                        "server_url": OIDC_SERVER_URL,
+                        # None: an address is proven when the provider says ``email_verified``.
+                        "verified_email": env.bool("OIDC_TRUST_EMAIL", False) or None,
+                    },
                 }
             ],
         }

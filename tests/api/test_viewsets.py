@@ -11,6 +11,7 @@ from django.test import Client
 from django_q.models import OrmQ
 
 from actors.models import Actor
+from actors.tokens import make_token
 from tests.factories import make_actor, make_version
 from training.models import Status, TrainingVersion
 
@@ -271,3 +272,13 @@ def test_the_registry_schema_is_the_importers(client: Client) -> None:
 def test_an_unknown_address_answers_json(client: Client) -> None:
     answer = client.get("/api/nowhere")
     assert (answer.status_code, set(answer.json())) == (404, {"detail", "error"})
+
+
+def test_a_method_that_does_not_exist_is_405_also_for_a_narrow_token(admin_user: User) -> None:
+    _, text = make_token(admin_user, "reader", ["read"])
+    reader = Client(headers={"Authorization": f"Bearer {text}"})
+    address = f"/api/actors/{make_actor().pk}"
+    assert send(reader, "PUT", address, {}).status_code == 405
+    assert send(reader, "DELETE", "/api/actors").status_code == 405
+    assert send(reader, "PATCH", address, {}).status_code == 403
+    assert send(Client(), "PUT", address, {}).status_code == 401
