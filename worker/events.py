@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 Level = Literal["info", "warning", "error"]
 
@@ -54,6 +54,42 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """The LoRA as it is at this step lies at ``path``."""
+
+    event: ClassVar[str] = "checkpoint"
+    step: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a preview lies at ``path`` (PNG). ``image`` is its index in the job's ``images``."""
+
+    event: ClassVar[str] = "picture"
+    image: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The last event of a good preview."""
+
+    event: ClassVar[str] = "drawn"
+    images: int
+    seconds: float
+    peak_memory_mb: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The preview can't be drawn, and why. The process itself is well and waits for the next one."""
+
+    event: ClassVar[str] = "refused"
+    message: str
+
+
+@dataclass(frozen=True)
 class Heldback:
     """Denoising loss on images that were not trained on, of the base alone and with the LoRA."""
 
@@ -92,10 +128,21 @@ class Error:
     message: str
 
 
-Event = Stage | Step | Validation | Sample | Heldback | Log | Done | Error
-KINDS: dict[str, type[Event]] = {
-    kind.event: kind for kind in (Stage, Step, Validation, Sample, Heldback, Log, Done, Error)
-}
+Event = (
+    Stage
+    | Step
+    | Validation
+    | Sample
+    | Checkpoint
+    | Picture
+    | Drawn
+    | Refused
+    | Heldback
+    | Log
+    | Done
+    | Error
+)
+KINDS: dict[str, type[Event]] = {kind.event: kind for kind in get_args(Event)}
 
 
 def emit(event: Event) -> None:

@@ -22,9 +22,12 @@ from typing import Any, Self
 import runpod
 
 from worker import signals
-from worker.events import Done, Event, Heldback, Log, Sample, Stage, Step, Validation
+from worker.draw_order import DrawOrder, is_preview, read_draw_order
+from worker.drawer import Drawer
+from worker.events import Checkpoint, Done, Event, Heldback, Log, Sample, Stage, Step, Validation
 from worker.order import JobFailedError, Order, read_order
-from worker.progress import Reporter
+from worker.preview import draw_preview
+from worker.progress import DrawingPicture, Picture, PictureKind, Reporter
 from worker.train_process import run_trainer
 from worker.transfers import DISK_FULL, download_images, new_client, upload
 
@@ -35,17 +38,19 @@ CACHE_SECONDS = 24 * 3600
 
 #: One lock per request in hand; an entry lives as long as someone holds or awaits it.
 _locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+_drawer = Drawer()
 
 
 async def handler(job: dict[str, Any]) -> dict[str, Any]:
-    """RunPod's handler. A job delivered twice is trained once: the second waits for the first's result."""
+    """RunPod's handler. A job delivered twice is done once: the second waits for the first's result."""
     try:
-        order = read_order(job.get("input"))
+        job_input = job.get("input")
+        order = read_draw_order(job_input) if is_preview(job_input) else read_order(job_input)
         lock = _locks.setdefault(order.key, asyncio.Lock())
         async with lock:
             if (known := _recall(order)) is not None:
                 return known
-            result = await _train(job, order)
+            result = await (_draw(job, order) if isinstance(order, DrawOrder) else _train(job, order))
             _remember(order, result)
             return result
     except JobFailedError as error:
@@ -60,12 +65,25 @@ async def handler(job: dict[str, Any]) -> dict[str, Any]:
         return _failure(f"The worker met an error of its own ({type(error).__name__}): look at its log.")
 
 
+def _job_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(
+        prefix=f"job-{os.getpid()}-", dir=work_folder(), ignore_cleanup_errors=True
+    )
+
+
+def _reporter(job: dict[str, Any], picture: PictureKind) -> Reporter[PictureKind]:
+    return Reporter(lambda seen: runpod.serverless.progress_update(job, seen), picture)
+
+
+async def _draw(job: dict[str, Any], order: DrawOrder) -> dict[str, Any]:
+    with _job_folder() as name:
+        return await draw_preview(order, Path(name), _reporter(job, DrawingPicture()), _drawer)
+
+
 async def _train(job: dict[str, Any], order: Order) -> dict[str, Any]:
-    reporter = Reporter(lambda picture: runpod.serverless.progress_update(job, picture))
-    work = work_folder()
-    with tempfile.TemporaryDirectory(
-        prefix=f"job-{os.getpid()}-", dir=work, ignore_cleanup_errors=True
-    ) as name:
+    reporter = _reporter(job, Picture())
+    await _drawer.send_away()  # a training needs the memory
+    with _job_folder() as name:
         async with (
             reporter.running(),
             new_client() as client,
@@ -99,6 +117,7 @@ def _write_job(order: Order, paths: list[Path], folder: Path) -> None:
         "seed": order.seed,
         "sample_prompts": order.sample_prompts,
         "sample_steps": order.sample_steps,
+        "checkpoint_steps": sorted(order.checkpoints),
         "dataset_fingerprint": order.dataset_fingerprint,
         "model_name": order.model_name,
         "output": order.lora_name,
@@ -106,7 +125,7 @@ def _write_job(order: Order, paths: list[Path], folder: Path) -> None:
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
 
 
-def _follow(event: Event, reporter: Reporter, samples: _SampleUploads) -> None:
+def _follow(event: Event, reporter: Reporter[Picture], samples: _SampleUploads) -> None:
     """Paints one event of the trainer into the picture."""
     picture = reporter.picture
     match event:
@@ -122,6 +141,8 @@ def _follow(event: Event, reporter: Reporter, samples: _SampleUploads) -> None:
             reporter.touch()
         case Sample():
             samples.add(event)
+        case Checkpoint():
+            samples.add_checkpoint(event)
         case Heldback():
             losses = f"{event.base_loss:.4f} before, {event.lora_loss:.4f} with the LoRA"
             reporter.say(f"Loss on {event.images} held-back images: {losses}")
@@ -132,9 +153,9 @@ def _follow(event: Event, reporter: Reporter, samples: _SampleUploads) -> None:
 
 
 class _SampleUploads:
-    """Uploads samples beside the training. A lost sample is told in the log; it costs no LoRA."""
+    """Uploads samples and checkpoints beside the training. A lost one is told in the log; it costs no LoRA."""
 
-    def __init__(self, client: Any, order: Order, reporter: Reporter) -> None:
+    def __init__(self, client: Any, order: Order, reporter: Reporter[Picture]) -> None:
         self.client = client
         self.order = order
         self.reporter = reporter
@@ -151,6 +172,10 @@ class _SampleUploads:
     def add(self, sample: Sample) -> None:
         """Starts the upload of a sample that has just been drawn."""
         self._tasks.append(asyncio.create_task(self._upload(sample)))
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Starts the upload of the LoRA of a step in between."""
+        self._tasks.append(asyncio.create_task(self._upload_checkpoint(checkpoint)))
 
     async def finished(self) -> None:
         """Waits for those under way."""
@@ -169,8 +194,22 @@ class _SampleUploads:
         self.reporter.picture.samples.append(entry)
         self.reporter.touch()
 
+    async def _upload_checkpoint(self, checkpoint: Checkpoint) -> None:
+        path, target = Path(checkpoint.path), self.order.checkpoints.get(checkpoint.step)
+        if target is None:
+            return
+        try:
+            size = path.stat().st_size
+            await upload(self.client, path, target)
+        except (JobFailedError, OSError) as error:
+            self.reporter.say(f"The checkpoint of step {checkpoint.step} is lost: {error}", "warning")
+            return
+        entry = {"step": checkpoint.step, "url": target.url, "size_bytes": size}
+        self.reporter.picture.checkpoints.append(entry)
+        self.reporter.touch()
 
-def _result(order: Order, done: Done, reporter: Reporter) -> dict[str, Any]:
+
+def _result(order: Order, done: Done, reporter: Reporter[Picture]) -> dict[str, Any]:
     return {
         "loraUrl": order.lora.url,
         "loraName": order.lora_name,
@@ -196,7 +235,7 @@ def work_folder() -> Path:
     return folder
 
 
-def _recall(order: Order) -> dict[str, Any] | None:
+def _recall(order: Order | DrawOrder) -> dict[str, Any] | None:
     """The result of an earlier run of the same request, if it is younger than a day."""
     file = work_folder() / "results" / f"{order.key}.json"
     with contextlib.suppress(OSError, ValueError):
@@ -206,7 +245,7 @@ def _recall(order: Order) -> dict[str, Any] | None:
     return None
 
 
-def _remember(order: Order, result: dict[str, Any]) -> None:
+def _remember(order: Order | DrawOrder, result: dict[str, Any]) -> None:
     """Best effort: a result that cannot be kept is still a result."""
     with contextlib.suppress(OSError):
         folder = work_folder() / "results"

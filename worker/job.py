@@ -67,6 +67,7 @@ class Job:
     seed: int
     sample_prompts: list[SamplePrompt]
     sample_steps: frozenset[int]
+    checkpoint_steps: frozenset[int]
     dataset_fingerprint: str
     model_name: str
     output: Path
@@ -99,6 +100,7 @@ def load_job(directory: Path) -> Job:
                 for item in data.get("sample_prompts") or []
             ],
             sample_steps=frozenset(int(step) for step in data.get("sample_steps") or []),
+            checkpoint_steps=frozenset(int(step) for step in data.get("checkpoint_steps") or []),
             dataset_fingerprint=str(data.get("dataset_fingerprint") or ""),
             model_name=str(data.get("model_name") or "lora"),
             output=directory / data["output"],

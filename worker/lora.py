@@ -62,6 +62,30 @@ def settle_lora(transformer: Any, dtype: torch.dtype) -> None:
         layer.scaling[ADAPTER] = 1.0
 
 
+@torch.no_grad()
+def checkpoint_bytes(transformer: Any, dtype: torch.dtype, metadata: dict[str, str]) -> bytes:
+    """The LoRA in the middle of its training as a file, as :func:`settle_lora` would leave it."""
+    scales = {name: layer.scaling[ADAPTER] for name, layer in transformer.named_modules() if _is_layer(layer)}
+    state = get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
+    scaled = {
+        name: value * scales[name.removesuffix(".lora_B.weight")] if ".lora_B." in name else value
+        for name, value in state.items()
+    }
+    return _file_of(scaled, dtype, metadata)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    return isinstance(module, LoraLayer)
+
+
+def _file_of(state: dict[str, Tensor], dtype: torch.dtype, metadata: dict[str, str]) -> bytes:
+    """diffusers' naming: ``transformer.BLOCK.lora_A.weight``."""
+    tensors = {
+        f"transformer.{name}": value.to("cpu", dtype).contiguous() for name, value in sorted(state.items())
+    }
+    return _ordered(save(tensors, metadata={"format": "pt", **metadata}))
+
+
 def _ordered(content: bytes) -> bytes:
     """``content`` with its header's keys sorted: safetensors writes metadata in a random order."""
     size = int.from_bytes(content[:8], "little")
@@ -73,13 +97,15 @@ def _ordered(content: bytes) -> bytes:
 def write_lora(path: Path, transformer: Any, dtype: torch.dtype, metadata: dict[str, str]) -> str:
     """Writes ``path`` in one move and returns its SHA-256. Raises ``OSError`` on a full disk.
 
-    Call :func:`settle_lora` first. diffusers' naming: ``transformer.BLOCK.lora_A.weight``.
+    Call :func:`settle_lora` first.
     """
-    state = get_peft_model_state_dict(transformer, adapter_name=ADAPTER)
-    tensors: dict[str, Tensor] = {
-        f"transformer.{name}": value.to("cpu", dtype).contiguous() for name, value in sorted(state.items())
-    }
-    content = _ordered(save(tensors, metadata={"format": "pt", **metadata}))
+    content = _file_of(get_peft_model_state_dict(transformer, adapter_name=ADAPTER), dtype, metadata)
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """All of the file or none of it. Raises ``OSError`` on a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     try:
@@ -90,4 +116,3 @@ def write_lora(path: Path, transformer: Any, dtype: torch.dtype, metadata: dict[
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return hashlib.sha256(content).hexdigest()

@@ -42,13 +42,13 @@ def check_space(folder: Path, needed: int) -> None:
         )
 
 
-def explain(error: BaseException) -> str | None:
-    """One sentence for the failures that a person can do something about."""
+def explain(error: BaseException, *, relief: str = "lower batch_size or network_dim") -> str | None:
+    """One sentence for the failures that a person can do something about; ``relief`` spares memory."""
     text = str(error)
     if isinstance(error, JobError):
         return text
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "Disk full: free some space on the worker and launch again."
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in text:
-        return "Not enough memory: lower batch_size or network_dim, or use a worker with more of it."
+        return f"Not enough memory: {relief}, or use a worker with more of it."
     return None

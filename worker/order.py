@@ -66,6 +66,7 @@ class Order:
     sample_steps: list[int]
     lora: Upload
     samples: dict[tuple[int, int], Upload]
+    checkpoints: dict[int, Upload]
 
     @property
     def lora_name(self) -> str:
@@ -83,17 +84,17 @@ def read_order(job_input: Any) -> Order:
     """Raises :class:`JobFailedError` naming what is missing or of the wrong kind."""
     if not isinstance(job_input, dict):
         raise JobFailedError("The job's input must be a JSON object.")
-    config = _object(job_input, "training_config")
-    data = _object(job_input, "training_data")
+    config = read_object(job_input, "training_config")
+    data = read_object(job_input, "training_data")
     parameters = config.get("parameters") or _workflow_parameters(job_input.get("workflow"))
     if not isinstance(parameters, dict) or not parameters:
         raise JobFailedError("training_config.parameters is missing: send all eleven by their names.")
     try:
         uploads = config.get("uploads") or {}
-        lora = _upload(uploads.get("lora"), "training_config.uploads.lora")
+        lora = read_upload(uploads.get("lora"), "training_config.uploads.lora")
         return Order(
-            request_id=_text(config, "request_id"),
-            model_name=_file_name(_text(config, "model_name")),
+            request_id=read_text(config, "request_id"),
+            model_name=_file_name(read_text(config, "model_name")),
             images=_images(data, str(parameters.get("class_tokens") or "")),
             parameters=parameters,
             base_model=str(config.get("base_model") or os.environ.get("ACTORTRAIN_BASE_MODEL", "embedded")),
@@ -106,8 +107,12 @@ def read_order(job_input: Any) -> Order:
             sample_steps=[int(step) for step in config.get("sample_steps") or []],
             lora=lora,
             samples={
-                (int(item["step"]), int(item["prompt"])): _upload(item, "training_config.uploads.samples")
+                (int(item["step"]), int(item["prompt"])): read_upload(item, "training_config.uploads.samples")
                 for item in uploads.get("samples") or []
+            },
+            checkpoints={
+                int(item["step"]): read_upload(item, "training_config.uploads.checkpoints")
+                for item in uploads.get("checkpoints") or []
             },
         )
     except KeyError as error:
@@ -132,7 +137,7 @@ def _images(data: dict[str, Any], trigger: str) -> list[ImageSource]:
         if not s3_url and download_url is None:
             raise JobFailedError(f"training_data.images: entry {number} has neither download_url nor s3_url.")
         if download_url is not None:
-            _check_url(download_url, f"training_data.images: the download_url of entry {number}")
+            read_url(download_url, f"training_data.images: the download_url of entry {number}")
         sources.append(ImageSource(s3_url, download_url, str(item.get("caption") or trigger)))
     return sources
 
@@ -147,27 +152,30 @@ def _workflow_parameters(workflow: Any) -> dict[str, Any]:
         return {}
 
 
-def _upload(item: Any, where: str) -> Upload:
+def read_upload(item: Any, where: str) -> Upload:
+    """``put_url`` and ``url`` of one file."""
     if not isinstance(item, dict) or not item.get("put_url") or not item.get("url"):
         raise JobFailedError(f"{where} must have put_url and url: without them the result has nowhere to go.")
-    _check_url(item["put_url"], f"{where}.put_url")
+    read_url(item["put_url"], f"{where}.put_url")
     return Upload(item["put_url"], str(item["url"]))
 
 
-def _check_url(url: Any, where: str) -> None:
+def read_url(url: Any, where: str) -> None:
     """The URL itself never stands in the message: it is signed."""
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise JobFailedError(f"{where} must be an http or https URL.")
 
 
-def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+def read_object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of the job's input."""
     value = parent.get(name)
     if not isinstance(value, dict):
         raise JobFailedError(f"The job's input must have an object {name}.")
     return value
 
 
-def _text(config: dict[str, Any], name: str) -> str:
+def read_text(config: dict[str, Any], name: str) -> str:
+    """A text that has to be there."""
     value = config.get(name)
     if not isinstance(value, str) or not value.strip():
         raise JobFailedError(f"training_config.{name} is missing.")

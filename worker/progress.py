@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from worker.events import Level
 
@@ -46,6 +46,7 @@ class Picture:
         self.losses: list[list[float]] = []
         self.validation: list[list[float]] = []
         self.samples: list[dict[str, Any]] = []
+        self.checkpoints: list[dict[str, Any]] = []
         self.log: deque[dict[str, str]] = deque(maxlen=LOG_LINES)
 
     def enter(self, stage: str) -> bool:
@@ -80,18 +81,44 @@ class Picture:
             "loss_history": thin(self.losses),
             "validation_history": list(self.validation),
             "samples": sorted(self.samples, key=lambda sample: (sample["step"], sample["prompt"])),
+            "checkpoints": sorted(self.checkpoints, key=lambda checkpoint: int(checkpoint["step"])),
             "log": list(self.log),
         }
 
 
-class Reporter:
+class DrawingPicture(Picture):
+    """All that is known of a running preview: ``step`` counts its pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[dict[str, Any]] = []
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of the contract."""
+        return {
+            "stage": self.stages[-1]["stage"] if self.stages else STAGES[0],
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "seconds_per_step": self.seconds_per_step,
+            "stages": list(self.stages),
+            "images": sorted(self.images, key=lambda image: int(image["image"])),
+            "log": list(self.log),
+        }
+
+
+PictureKind = TypeVar("PictureKind", bound=Picture)
+
+
+class Reporter(Generic[PictureKind]):
     """Sends the picture: soon when a stage begins, else at most once per ``interval`` seconds.
 
     Never two at once: the SDK sends each from a thread of its own, and they would overtake each other.
     """
 
-    def __init__(self, send: Callable[[dict[str, Any]], None], interval: float = 1.0) -> None:
-        self.picture = Picture()
+    def __init__(
+        self, send: Callable[[dict[str, Any]], None], picture: PictureKind, interval: float = 1.0
+    ) -> None:
+        self.picture = picture
         self._send = send
         self._interval = interval
         self._due: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,15 @@ def draw(pipeline: Flux, drawing: Drawing, text: Text, empty: Text, seed: int) -
 
 def save_sample(image: Image.Image, folder: Path, step: int, index: int, sample: SamplePrompt) -> Path:
     """Saves a PNG that says itself what was asked of it."""
-    notes = PngInfo()
-    for key, value in (("prompt", sample.prompt), ("seed", str(sample.seed)), ("step", str(step))):
-        notes.add_itxt(key, value)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:06d}-prompt-{index}.png"
-    image.save(path, pnginfo=notes)
+    save_noted(image, path, {"prompt": sample.prompt, "seed": sample.seed, "step": step})
     return path
+
+
+def save_noted(image: Image.Image, path: Path, notes: Mapping[str, object]) -> None:
+    """A PNG with these notes in text chunks."""
+    chunks = PngInfo()
+    for key, value in notes.items():
+        chunks.add_itxt(key, str(value))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, pnginfo=chunks)

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import nn
 
-from worker.base_model import Flux, base_card, load_base
+from worker.base_model import Flux, base_card
 from worker.dataset import Examples, batches, encode_images, encode_texts, join, read_image, trigger_caption
-from worker.events import Done, Error, Heldback, Level, Log, Sample, Stage, Step, Validation, emit
+from worker.events import Checkpoint, Done, Error, Heldback, Level, Log, Sample, Stage, Step, Validation, emit
 from worker.flow import Flow, mix
 from worker.job import Job, JobError, JobImage, load_job
-from worker.lora import add_lora, settle_lora, switch_lora, write_lora
+from worker.loading import load_frozen
+from worker.lora import add_lora, checkpoint_bytes, settle_lora, switch_lora, write_lora, write_whole
 from worker.machine import check_space, explain, prepare_machine
 from worker.optim import make_optimizer, make_schedule
 from worker.prior import SHARE, Prior, prior_captions, record_prior
@@ -48,17 +48,7 @@ def load(job: Job, device: torch.device) -> Flux:
     """The base, frozen, in the precision it trains with; all but its transformer on ``device``."""
     dtype = DTYPES[job.parameters.gradient_dtype] if device.type == "cuda" else torch.float32
     log(f"loading the base model {job.base_model}")
-    try:
-        pipeline = load_base(job.base, dtype)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise JobError(
-            f"The base model {job.base_model} could not be loaded ({reason}). Give an existing directory or "
-            "hub id; a hub model also needs the network, and HF_TOKEN if access to it is granted by name."
-        ) from None
-    for name, part in pipeline.components.items():
-        if isinstance(part, nn.Module):
-            part.requires_grad_(False).to("cpu" if name == "transformer" else device)
+    pipeline = load_frozen(job.base_model, dtype, device)
     if device.type == "cpu":
         name = job.parameters.gradient_dtype
         log(
@@ -105,7 +95,8 @@ class Trainer:
         self.weights = add_lora(
             self.pipeline.transformer, self.parameters.network_dim, self.parameters.network_alpha
         )
-        check_space(job.output.parent, 2 * sum(weight.numel() for weight in self.weights))
+        files = 1 + len(job.checkpoint_steps)
+        check_space(job.output.parent, 2 * files * sum(weight.numel() for weight in self.weights))
 
     def _captions(self, images: list[JobImage]) -> list[str]:
         captions = [trigger_caption(image.caption, self.parameters.class_tokens) for image in images]
@@ -191,6 +182,20 @@ class Trainer:
             path = save_sample(image, self.job.samples, step, index, sample)
             emit(Sample(step, index, sample.seed, str(path)))
 
+    def keep_checkpoint(self, step: int) -> None:
+        """The LoRA as it is now, at the steps that the job names. A full disk costs it, not the training."""
+        if step not in self.job.checkpoint_steps or step in (0, self.parameters.max_train_steps):
+            return
+        path = self.job.output.with_name(f"checkpoint-{step:06d}.safetensors")
+        dtype = DTYPES[self.parameters.gradient_dtype]
+        try:
+            content = checkpoint_bytes(self.pipeline.transformer, dtype, self.metadata(step))
+            write_whole(path, content)
+        except OSError as error:
+            log(f"The checkpoint of step {step} could not be written: {error.strerror}", "warning")
+        else:
+            emit(Checkpoint(step, str(path)))
+
     def compare_heldback(self) -> None:
         """Denoising loss on images the LoRA has never seen, without and with it."""
         if not self.heldback:
@@ -201,7 +206,7 @@ class Trainer:
         lora_loss = self.flow.fixed_loss(self.heldback, self.job.seed)
         emit(Heldback(len(self.heldback), round(base_loss, 6), round(lora_loss, 6)))
 
-    def metadata(self) -> dict[str, str]:
+    def metadata(self, step: int) -> dict[str, str]:
         """What the LoRA's file says of itself."""
         versions = (f"{name} {importlib.metadata.version(name)}" for name in ("torch", "diffusers", "peft"))
         return {
@@ -210,7 +215,7 @@ class Trainer:
             "parameters": self.parameters.as_json(),
             "base_model": self.job.base_model,
             "dataset_fingerprint": self.job.dataset_fingerprint,
-            "step": str(self.parameters.max_train_steps),
+            "step": str(step),
             "seed": str(self.job.seed),
             "software": f"ActorTrain {VERSION}; " + "; ".join(versions),
         }
@@ -226,12 +231,13 @@ def run(job: Job, device: torch.device) -> None:
     def after_step(step: int) -> None:
         if step == job.parameters.max_train_steps:
             settle_lora(transformer, dtype)
+        trainer.keep_checkpoint(step)
         trainer.look(step)
 
     emit(Stage("training"))
     trainer.train(after_step)
     trainer.compare_heldback()
-    digest = write_lora(job.output, transformer, dtype, trainer.metadata())
+    digest = write_lora(job.output, transformer, dtype, trainer.metadata(job.parameters.max_train_steps))
     seconds = round(time.monotonic() - started, 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     emit(Done(str(job.output), job.output.stat().st_size, digest, seconds, peak))

@@ -12,12 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from worker.events import Done, Error, Event, parse
+from worker.events import Done, Drawn, Error, Event, Refused, parse
 from worker.order import JobFailedError
 
 SILENCE_SECONDS = 600.0
 GRACE_SECONDS = 3.0
 LINE_LIMIT = 1 << 20
+LastWord = Done | Drawn | Refused | Error
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -28,26 +29,31 @@ async def run_trainer(
 
     Cancelling stops the trainer and all that it has started.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker.child", trainer_module(), str(folder),
-        cwd=ROOT, env=_environment(), stdout=PIPE, stderr=PIPE, stdin=asyncio.subprocess.DEVNULL,
-        limit=LINE_LIMIT, start_new_session=True,
-    )  # fmt: skip
+    process = await start_child(trainer_module(), str(folder))
     complaints: deque[str] = deque(maxlen=20)
-    listener = asyncio.create_task(_listen(process, complaints))
+    listener = asyncio.create_task(listen(process, complaints))
     try:
-        last = await _read_events(process, on_event, silence)
+        last = await read_events(process, on_event, silence)
         await asyncio.wait_for(process.wait(), 30)  # all is said; what lingers is stopped below
     except TimeoutError:
         raise JobFailedError(
             f"The trainer said nothing for {silence:g} s and was stopped. Launch again; look at the worker."
         ) from None
     finally:
-        await _stop(process)
+        await stop_group(process)
         listener.cancel()
     if isinstance(last, Done):
         return last
-    raise JobFailedError(last.message if last else _epitaph(process.returncode, complaints))
+    raise JobFailedError(last.message if isinstance(last, Error) else epitaph(process.returncode, complaints))
+
+
+async def start_child(module: str, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL) -> Process:
+    """A module of the worker in a process group of its own, which ends with this process."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "worker.child", module, *arguments,
+        cwd=ROOT, env=environment(), stdout=PIPE, stderr=PIPE, stdin=stdin,
+        limit=LINE_LIMIT, start_new_session=True,
+    )  # fmt: skip
 
 
 def trainer_module() -> str:
@@ -55,20 +61,23 @@ def trainer_module() -> str:
     return os.environ.get("ACTORTRAIN_TRAINER", "worker.train")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The worker's own, without its keys: the trainer needs none."""
     hidden = ("AWS_", "RUNPOD_AI_", "RUNPOD_API_", "ACTORTRAIN_ENDPOINT_KEY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     return kept | {"ACTORTRAIN_PARENT_PID": str(os.getpid())}
 
 
-async def _read_events(
-    process: Process, on_event: Callable[[Event], None], silence: float
-) -> Done | Error | None:
-    """The last word of the trainer: ``Done``, ``Error`` or, when it just died, nothing."""
+async def read_events(
+    process: Process, on_event: Callable[[Event], None], silence: float, *, stay: bool = False
+) -> LastWord | None:
+    """How it ended; nothing when the process just died.
+
+    Reads on until the process has closed its output; one that is to ``stay`` has said all with that word.
+    """
     if process.stdout is None:
         return None
-    last: Done | Error | None = None
+    last: LastWord | None = None
     while True:
         try:
             line = await asyncio.wait_for(process.stdout.readline(), silence)
@@ -78,12 +87,14 @@ async def _read_events(
             return last
         if (event := parse(line.decode(errors="replace"))) is None:
             continue
-        if isinstance(event, Done | Error):
-            last = event
         on_event(event)
+        if isinstance(event, LastWord):
+            last = event
+            if stay:
+                return last
 
 
-async def _listen(process: Process, complaints: deque[str]) -> None:
+async def listen(process: Process, complaints: deque[str]) -> None:
     """Passes standard error on to the worker's log and remembers its end."""
     while process.stderr is not None:
         with contextlib.suppress(ValueError):
@@ -95,7 +106,7 @@ async def _listen(process: Process, complaints: deque[str]) -> None:
             print(text, file=sys.stderr, flush=True)
 
 
-async def _stop(process: Process) -> None:
+async def stop_group(process: Process) -> None:
     """Ends the whole process group. A second cancellation skips the grace, never the kill."""
     try:
         if process.returncode is None:
@@ -112,9 +123,15 @@ def _signal_group(process: Process, number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-def _epitaph(code: int | None, complaints: deque[str]) -> str:
-    """What can be said of a trainer that died without a word."""
+def epitaph(
+    code: int | None,
+    complaints: deque[str],
+    *,
+    who: str = "The trainer",
+    relief: str = "use a smaller batch",
+) -> str:
+    """What can be said of a process that died without a word."""
     if code == -signal.SIGKILL:
-        return "The trainer was killed by the system, most likely for lack of memory: use a smaller batch."
+        return f"{who} was killed by the system, most likely for lack of memory: {relief}."
     said = next((line.strip() for line in reversed(complaints) if line.strip()), "nothing on standard error")
-    return f"The trainer stopped with exit code {code}: {said}"
+    return f"{who} stopped with exit code {code}: {said}"

@@ -15,9 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from worker.draw_order import LoraSource
 from worker.order import ImageSource, JobFailedError, Upload
 
 MAX_IMAGE_BYTES = 50_000_000
+MAX_LORA_BYTES = 4_000_000_000
 AT_ONCE = 4
 ATTEMPTS = 4
 CHUNK = 256 * 1024
@@ -66,6 +68,26 @@ async def download_images(
             task.cancel()
 
 
+async def download_lora(
+    client: httpx.AsyncClient, source: LoraSource, path: Path, *, pause: float = 1.0
+) -> None:
+    """A copy of a LoRA."""
+    what = f"The LoRA {source.name}"
+
+    async def attempt() -> None:
+        await _fetch(
+            client,
+            source.download_url,
+            path,
+            what,
+            most=MAX_LORA_BYTES,
+            missing="it is no longer in the object store",
+            too_large="train one with a smaller network_dim",
+        )
+
+    await _patiently(attempt, what, DOWNLOAD_SECONDS, pause)
+
+
 async def upload(client: httpx.AsyncClient, path: Path, target: Upload, *, pause: float = 1.0) -> None:
     """One PUT of the file's bytes; repeating it is safe, the address takes the same file again."""
     size = await asyncio.to_thread(lambda: path.stat().st_size)
@@ -100,18 +122,27 @@ async def _patiently(attempt: Callable[[], Awaitable[None]], what: str, seconds:
 
 
 async def _get(client: httpx.AsyncClient, source: ImageSource, path: Path) -> None:
-    async with client.stream("GET", source.download_url or "", follow_redirects=True) as response:
-        _check(response.status_code, f"Image {source.name}", missing="sync the dataset")
+    what = f"Image {source.name}"
+    link = source.download_url or ""
+    await _fetch(
+        client, link, path, what, most=MAX_IMAGE_BYTES, missing="sync the dataset", too_large="scale it down"
+    )
+
+
+async def _fetch(
+    client: httpx.AsyncClient, link: str, path: Path, what: str, *, most: int, missing: str, too_large: str
+) -> None:
+    async with client.stream("GET", link, follow_redirects=True) as response:
+        _check(response.status_code, what, missing=missing)
         size = 0
         with path.open("wb") as file:
             async for chunk in response.aiter_bytes(CHUNK):
                 size += len(chunk)
-                if size > MAX_IMAGE_BYTES:
-                    limit = MAX_IMAGE_BYTES // 1_000_000
-                    raise JobFailedError(f"Image {source.name} is larger than {limit} MB: scale it down.")
+                if size > most:
+                    raise JobFailedError(f"{what} is larger than {most // 1_000_000} MB: {too_large}.")
                 file.write(chunk)
     if size == 0:
-        raise JobFailedError(f"Image {source.name} is empty: upload it again.")
+        raise JobFailedError(f"{what} is empty: upload it again.")
 
 
 async def _put(client: httpx.AsyncClient, path: Path, size: int, target: Upload) -> None:

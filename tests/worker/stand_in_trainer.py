@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from worker.events import Done, Error, Heldback, Log, Sample, Stage, Step, Validation, emit
+from worker.events import Checkpoint, Done, Error, Heldback, Log, Sample, Stage, Step, Validation, emit
 
 
 def main() -> int:
@@ -41,6 +41,10 @@ def main() -> int:
                 path = folder / f"sample_{step}_{index}.png"
                 path.write_bytes(f"PNG {step} {prompt['prompt']}".encode())
                 emit(Sample(step, index, prompt["seed"], str(path)))
+        if step in job["checkpoint_steps"]:
+            path = folder / f"checkpoint_{step}"
+            path.write_bytes(f"LoRA {step}".encode())
+            emit(Checkpoint(step, str(path)))
         if behaviour == "hang" and step == 3:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worst of trainers
             time.sleep(600)

@@ -101,6 +101,21 @@ def test_a_training_ends_with_the_contracts_output_and_all_files_uploaded(
     assert any("3 held-back images: 0.9000 before, 0.5000" in message for message in messages)
 
 
+def test_checkpoints_are_uploaded_and_told_and_a_lost_one_costs_no_lora(
+    endpoint: EndpointUnderTest, store: ObjectStore
+) -> None:
+    job_input = training_input(store, "actor_7_V9")
+    job_input["training_config"]["uploads"]["checkpoints"] = [
+        {"step": step, "put_url": store.signed(f"/out/step{step}"), "url": f"{store.url}/out/step{step}"}
+        for step in (2, 3)
+    ]
+    store.faults["PUT /out/step3"] = [403]
+    picture = endpoint.wait(submit(endpoint, job_input), "COMPLETED")["output"]["progress"]
+    assert picture["checkpoints"] == [{"step": 2, "url": f"{store.url}/out/step2", "size_bytes": 6}]
+    assert store.files["/out/step2"] == b"LoRA 2"
+    assert any("checkpoint of step 3 is lost" in line["message"] for line in picture["log"])
+
+
 def test_a_job_that_comes_twice_is_trained_once(endpoint: EndpointUnderTest, store: ObjectStore) -> None:
     job_input = training_input(store, "actor_7_V2")
     first, second = submit(endpoint, job_input), submit(endpoint, job_input)

@@ -263,7 +263,7 @@ def test_updates_are_held_back_but_a_new_stage_is_told_soon() -> None:
     sent: list[dict[str, Any]] = []
 
     async def run() -> None:
-        reporter = Reporter(sent.append, interval=0.2)
+        reporter = Reporter(sent.append, Picture(), interval=0.2)
         async with reporter.running():
             reporter.enter("starting")
             await asyncio.sleep(0.05)
