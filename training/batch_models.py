@@ -56,6 +56,14 @@ class Order(models.TextChoices):
     IMAGES = "images", "Most images first"
 
 
+#: The order of the items by these columns. Where they were chosen in an order, ``position`` keeps it.
+QUEUES: dict[Order, tuple[str, ...]] = {
+    Order.CHOSEN: ("position",),
+    Order.NUMBER: ("actor_id",),
+    Order.SHORTEST: ("seconds", "position"),
+    Order.IMAGES: ("-image_count", "position"),
+}
+NOTHING = Decimal("0.0000")
 #: A batch in one of these still launches, or may again.
 OPEN = (BatchState.RUNNING, BatchState.PAUSED)
 #: An item in one of these holds its actor: no second batch may train it meanwhile.
@@ -70,7 +78,10 @@ class Batch(models.Model):
     state = models.CharField(
         max_length=20, choices=BatchState.choices, default=BatchState.PLANNED, editable=False
     )
-    note = models.TextField(blank=True, editable=False, help_text="Why it is in this state.")
+    note = models.TextField(blank=True, editable=False, help_text="Why it paused by itself.")
+    failures = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How many trainings failed in a row."
+    )
     preset = models.CharField(max_length=60, default="balanced")
     parameters = models.JSONField(
         default=dict, blank=True, help_text="Any of the eleven, for every actor, instead of the preset's."
@@ -153,8 +164,13 @@ class Batch(models.Model):
 
     def committed(self) -> Decimal:
         """US dollars: what ended trainings cost, and what is reserved for those that run."""
-        sums = self.items.aggregate(spent=Sum("spent"), reserved=Sum("reserved"))
-        return (sums["spent"] or Decimal(0)) + (sums["reserved"] or Decimal(0))
+        sums = self.items.aggregate(gone=Sum("spent", default=NOTHING), held=Sum("reserved", default=NOTHING))
+        # SQLite adds in floating point.
+        return Decimal(sums["gone"] + sums["held"]).quantize(NOTHING)
+
+    def queue(self) -> tuple[str, ...]:
+        """The order of its items, for ``order_by``."""
+        return QUEUES[Order(self.order)]
 
     def is_over(self, now: datetime) -> bool:
         """Whether its last moment has passed."""

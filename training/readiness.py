@@ -21,6 +21,7 @@ from actors.models import (
     TrainingImage,
     Verdict,
 )
+from actors.rights import Flaw, flaw_of, flaws_of
 from training.models import TrainingVersion
 
 
@@ -50,6 +51,8 @@ class Facts:
     claims: Sequence[str] = ()
     #: The name of the version that trains now.
     active: str = ""
+    #: What is wrong with the rights to the likeness.
+    rights: Flaw | None = None
 
 
 #: Told by the checks of count and captions already.
@@ -57,12 +60,13 @@ _TOLD = ("too_few", "too_many", "no_caption")
 
 
 def facts(actor: Actor) -> Facts:
-    """Of one actor. Three queries at most, none for prefetched images."""
+    """Of one actor. Five queries at most; images and rights that are prefetched take none."""
     running = TrainingVersion.objects.active().filter(actor=actor).first()
     name = running.name if running else ""
+    flaw = flaw_of(actor)
     dataset: TrainingDataset | None = getattr(actor, "dataset", None)
     if dataset is None:
-        return Facts(active=name)
+        return Facts(active=name, rights=flaw)
     included = dataset.included_images()
     levels = _by_level(dataset.open_findings())
     return Facts(
@@ -74,17 +78,18 @@ def facts(actor: Actor) -> Facts:
         warnings=levels["warning"],
         claims=dataset.claim_warnings(),
         active=name,
+        rights=flaw,
     )
 
 
 def facts_of(actor_ids: Sequence[int]) -> dict[int, Facts]:
-    """Of many actors, as far as they keep a training from starting: warnings are left out. Four queries."""
+    """Of many actors, as far as they keep a training from starting: warnings are left out. Six queries."""
     images = TrainingImage.objects.filter(dataset__actor__in=actor_ids, included=True).order_by()
     stored = Q(state=TrainingImage.State.SYNCED) & ~Q(url="")
     counts = {
         actor: (included, synced)
         for actor, included, synced in images.values_list("dataset__actor").annotate(
-            Count("pk"), Count("pk", filter=stored)
+            listed=Count("pk"), synced=Count("pk", filter=stored)
         )
     }
     running = dict(
@@ -98,11 +103,13 @@ def facts_of(actor_ids: Sequence[int]) -> dict[int, Facts]:
     sets = TrainingDataset.objects.filter(actor__in=actor_ids, verdict=Verdict.NOT_FIT).exclude(findings=[])
     for actor, found in sets.values_list("actor_id", "findings"):
         findings.setdefault(actor, []).extend(found)
+    flaws = flaws_of(actor_ids)
     return {
         actor: Facts(
             *counts.get(actor, (0, 0)),
             errors=_by_level(findings[actor])["error"] if actor in findings else {},
             active=running.get(actor, ""),
+            rights=flaws.get(actor),
         )
         for actor in actor_ids
     }
@@ -177,10 +184,17 @@ def _count_check(count: int) -> Check:
     return Check("ok", f"{count} images.", "" if low <= count <= high else f"{low} to {high} are best.")
 
 
+def rights_checks(flaw: Flaw | None) -> list[Check]:
+    """What the rights to a likeness say about a start; of a preview, too."""
+    return [Check("error" if flaw.stops else "warning", flaw.fact, flaw.reason, "rights")] if flaw else []
+
+
 def _actor_checks(actor: Actor, known: Facts) -> list[Check]:
+    found = rights_checks(known.rights)
     if actor.retired_at:
-        return [Check("error", f"{actor.name} is retired.", "Bring the actor back before you train.")]
+        fact = f"{actor.name} is retired."
+        return [*found, Check("error", fact, "Bring the actor back before you train.")]
     if known.active:
         reason = "One training per actor at a time: wait for its end, or cancel it."
-        return [Check("error", f"{known.active} is training already.", reason, "training")]
-    return []
+        return [*found, Check("error", f"{known.active} is training already.", reason, "training")]
+    return found

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from training import notices, recovery, reports
+from training import batches, notices, recovery, reports
 from training.endpoints import EndpointState, connect
 from training.job_report import JobState
 from training.models import RUNNING, Status, TrainingVersion
@@ -80,6 +80,7 @@ class Sweep:
         settle_unanswered(now)
         settle_expired(now)
         warn_of_waiting(now)
+        batches.advance()
         return work_left()
 
     def see_endpoint(self, endpoint_id: str) -> None:
@@ -251,4 +252,8 @@ def warn(version: TrainingVersion, occasion: notices.Occasion, message: str) -> 
 
 def work_left() -> bool:
     """Whether anything still needs a sweep."""
-    return TrainingVersion.objects.active().exists() or JobToStop.objects.exists()
+    return (
+        TrainingVersion.objects.active().exists()
+        or JobToStop.objects.exists()
+        or batches.is_hungry(timezone.now())
+    )

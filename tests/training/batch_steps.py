@@ -1,0 +1,53 @@
+"""Steps that tests of batches share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from actors.models import Actor
+from tests.factories import make_actor
+from training import batch_plan, batches
+from training.models import Batch, BatchItem, Status, TrainingVersion
+
+
+def plan(actors: int | list[Actor] = 3, **settings: Any) -> Batch:
+    """A planned batch of so many actors that can start, or of these."""
+    people = [make_actor() for _ in range(actors)] if isinstance(actors, int) else actors
+    return batch_plan.make([actor.pk for actor in people], by=settings.pop("by", None), **settings)
+
+
+def begun(actors: int | list[Actor] = 3, **settings: Any) -> Batch:
+    """A batch that runs; nothing is launched yet."""
+    batch = plan(actors, **settings)
+    batches.begin(batch, batch.created_by)
+    return batch
+
+
+def end(item: BatchItem, status: str = Status.COMPLETED, **changes: Any) -> None:
+    """The item's training ends now, as if the endpoint had said so."""
+    versions = TrainingVersion.objects.filter(pk=item.version_id)
+    versions.update(status=status, finished_at=timezone.now(), **changes)
+
+
+def end_all(batch: Batch, status: str = Status.COMPLETED, **changes: Any) -> None:
+    """Everything that trains for the batch ends now."""
+    for item in batch.items.filter(state="launched"):
+        end(item, status, **changes)
+
+
+def states(batch: Batch) -> list[str]:
+    """The states of its items, in order."""
+    return list(batch.items.order_by("position").values_list("state", flat=True))
+
+
+def run_through(batch: Batch, status: str = Status.COMPLETED, rounds: int = 50, **changes: Any) -> None:
+    """Round after round until it is no longer running."""
+    for _ in range(rounds):
+        batches.advance()
+        batch.refresh_from_db()
+        if batch.state != "running":
+            return
+        end_all(batch, status, **changes)
+    raise AssertionError(f"it still runs: {states(batch)}")
