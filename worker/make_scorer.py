@@ -1,6 +1,6 @@
 """Makes the scorer of drawn actors: a small network that lays pictures of one person side by side.
 
-    python -m worker.make_scorer --minutes 14 --output worker/base/scorer.safetensors
+    python -m worker.make_scorer --minutes 13 --output worker/base/scorer.safetensors
 
 It learns from painted people alone (``worker/identities.py``): pictures of one person in other scenes are
 near, pictures of anybody else are far, a look-alike's too. The site computes it in numpy
@@ -161,9 +161,9 @@ def train(options: argparse.Namespace) -> None:
 def main() -> None:
     """Command line; see the head of this file."""
     parser = argparse.ArgumentParser(description="Make the scorer of drawn actors.")
-    parser.add_argument("--minutes", type=float, default=14, help="training time (default 14)")
+    parser.add_argument("--minutes", type=float, default=13, help="training time (default 13)")
     parser.add_argument("--output", type=Path, default=EMBEDDED_BASE / "scorer.safetensors")
-    parser.add_argument("--families", type=int, default=1500)
+    parser.add_argument("--families", type=int, default=2500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     train(parser.parse_args())
