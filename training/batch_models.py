@@ -1,18 +1,18 @@
 """Batches: many actors trained one after another, within a budget and a time.
 
-``training/batches.py`` holds what happens to them, and is the only writer of the states.
+Only ``training/batches.py`` (people) and ``training/batch_launches.py`` (the sweep) write their states.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, time
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Sum
+from django.db.models import Count, F, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -68,7 +68,6 @@ NOTHING = Decimal("0.0000")
 OPEN = (BatchState.RUNNING, BatchState.PAUSED)
 #: An item in one of these holds its actor: no second batch may train it meanwhile.
 HOLDING = (ItemState.WAITING, ItemState.LAUNCHED)
-ENDED = (ItemState.COMPLETED, ItemState.FAILED, ItemState.CANCELLED)
 
 
 class Batch(models.Model):
@@ -184,6 +183,26 @@ class Batch(models.Model):
             return True
         clock = now.astimezone(ZoneInfo(self.time_zone)).time()
         return in_span(clock, self.daily_from, self.daily_until)
+
+    @classmethod
+    def lock(cls, pk: int) -> Self:
+        """The row as it is now, for one transaction at a time. Locked before any actor's row, always."""
+        return cls.objects.select_for_update(of=("self",)).get(pk=pk)
+
+    def pause(self, why: str, by: User | None = None) -> None:
+        """Launches nothing more; call with the row locked. ``why`` stays in sight where nobody did it."""
+        self.state, self.note = BatchState.PAUSED, "" if by else why
+        self.save(update_fields=["state", "note"])
+        self.tell(why, by)
+
+    def counts(self) -> dict[str, int]:
+        """How many items are in each state; states without any are left out."""
+        found = dict(self.items.order_by().values_list("state").annotate(Count("pk")))
+        return {state: found[state] for state in ItemState.values if state in found}
+
+    def counts_in_words(self) -> str:
+        """``12 completed, 1 failed``."""
+        return ", ".join(f"{n} {ItemState(state).label.lower()}" for state, n in self.counts().items())
 
     def tell(self, message: str, by: User | None = None) -> None:
         """Writes a line into its timeline."""

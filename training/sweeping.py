@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from training import batches, notices, recovery, reports
+from training import batch_launches, notices, recovery, reports
 from training.endpoints import EndpointState, connect
 from training.job_report import JobState
 from training.models import RUNNING, Status, TrainingVersion
@@ -80,7 +80,7 @@ class Sweep:
         settle_unanswered(now)
         settle_expired(now)
         warn_of_waiting(now)
-        batches.advance()
+        batch_launches.advance()
         return work_left()
 
     def see_endpoint(self, endpoint_id: str) -> None:
@@ -255,5 +255,5 @@ def work_left() -> bool:
     return (
         TrainingVersion.objects.active().exists()
         or JobToStop.objects.exists()
-        or batches.is_hungry(timezone.now())
+        or batch_launches.is_hungry(timezone.now())
     )

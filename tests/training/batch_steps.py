@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from actors.models import Actor
 from tests.factories import make_actor
-from training import batch_plan, batches
+from training import batch_launches, batch_plan, batches
 from training.models import Batch, BatchItem, Status, TrainingVersion
 
 
@@ -45,7 +45,7 @@ def states(batch: Batch) -> list[str]:
 def run_through(batch: Batch, status: str = Status.COMPLETED, rounds: int = 50, **changes: Any) -> None:
     """Round after round until it is no longer running."""
     for _ in range(rounds):
-        batches.advance()
+        batch_launches.advance()
         batch.refresh_from_db()
         if batch.state != "running":
             return

@@ -17,7 +17,7 @@ from pytest_django.fixtures import Settings
 from tests.factories import make_actor, make_version
 from tests.training.batch_steps import begun, end, end_all, plan, run_through, states
 from tests.training.ready import sweep_once
-from training import batch_plan, batches, launch
+from training import batch_launches, batch_plan, batches, launch
 from training.base_models import EMBEDDED
 from training.models import Batch, BatchItem, Status, TrainingVersion
 from training.parameters import ParameterErrors
@@ -141,12 +141,12 @@ def test_a_discarded_plan_leaves_nothing_and_a_begun_batch_stays() -> None:
 
 def test_it_launches_so_many_at_once_in_its_order_until_all_are_done() -> None:
     batch = begun([make_actor(images=count) for count in (12, 30, 20)], concurrency=2, order="images")
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["waiting", "launched", "launched"]
-    batches.advance()
+    batch_launches.advance()
     assert TrainingVersion.objects.count() == 2
     end_all(batch)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["launched", "completed", "completed"]
     run_through(batch)
     assert batch.state == "done"
@@ -157,7 +157,7 @@ def test_it_launches_so_many_at_once_in_its_order_until_all_are_done() -> None:
 def test_a_launch_is_bound_to_its_item_has_its_parameters_and_its_person(django_user_model: Any) -> None:
     person = django_user_model.objects.create_superuser("ines")
     batch = begun(1, parameters={"max_train_steps": 40}, by=person)
-    batches.advance()
+    batch_launches.advance()
     version = TrainingVersion.objects.get()
     item = batch.items.get()
     assert (item.version, item.attempts, version.max_train_steps) == (version, 1, 40)
@@ -171,13 +171,13 @@ def test_the_sweep_begins_ends_and_has_nothing_left(django_capture_on_commit_cal
     with django_capture_on_commit_callbacks(execute=True):
         batch = begun(1)
     assert "training.tasks.sweep" in [task.func() for task in OrmQ.objects.all()]
-    assert batches.is_hungry(timezone.now())
+    assert batch_launches.is_hungry(timezone.now())
     sweep_once()
     end_all(batch)
     sweep_once()
     batch.refresh_from_db()
     assert batch.state == "done"
-    assert not batches.is_hungry(timezone.now())
+    assert not batch_launches.is_hungry(timezone.now())
 
 
 def test_an_actor_is_in_one_running_batch_only() -> None:
@@ -197,7 +197,7 @@ def test_an_actor_that_somebody_else_trains_meanwhile_is_left_out_with_the_reaso
     batch = begun(2)
     taken = batch.items.all()[0]
     make_version(taken.actor, status=Status.TRAINING)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["blocked", "launched"]
     taken.refresh_from_db()
     assert taken.reason.startswith("V1 is training already.")
@@ -215,10 +215,10 @@ def test_a_batch_none_of_whose_actors_can_start_does_not_begin() -> None:
 
 def test_a_paused_batch_launches_nothing_while_its_trainings_go_on() -> None:
     batch = begun(3)
-    batches.advance()
+    batch_launches.advance()
     batches.pause(batch, None)
     end_all(batch)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["completed", "waiting", "waiting"]
     batches.resume(batch, None)
     run_through(batch)
@@ -227,30 +227,30 @@ def test_a_paused_batch_launches_nothing_while_its_trainings_go_on() -> None:
 
 def test_a_paused_batch_whose_last_training_ends_is_done() -> None:
     batch = begun(1)
-    batches.advance()
+    batch_launches.advance()
     batches.pause(batch, None)
     end_all(batch)
-    batches.advance()
+    batch_launches.advance()
     batch.refresh_from_db()
     assert batch.state == "done"
 
 
 def test_cancelling_ends_what_waits_and_what_trains() -> None:
     batch = begun(3)
-    batches.advance()
+    batch_launches.advance()
     batches.cancel(batch, None)
     assert states(batch) == ["cancelled"] * 3
     assert TrainingVersion.objects.get().status == Status.CANCELLED
-    batches.advance()
+    batch_launches.advance()
     assert TrainingVersion.objects.count() == 1
     assert batch.events.last().message == "Cancelled; 2 actors were not begun"  # type: ignore[union-attr]
 
 
 def test_a_cancellation_that_was_killed_half_way_is_finished_by_the_sweep() -> None:
     batch = begun(1)
-    batches.advance()
+    batch_launches.advance()
     Batch.objects.update(state="cancelled")
-    batches.advance()
+    batch_launches.advance()
     assert TrainingVersion.objects.get().status == Status.CANCELLED
     assert states(batch) == ["cancelled"]
 
@@ -286,7 +286,7 @@ def test_each_state_says_what_it_does_not_allow(state: str) -> None:
 
 def test_failed_ones_are_tried_again_as_new_versions_that_repeat_the_old() -> None:
     batch = begun(2)
-    batches.advance()
+    batch_launches.advance()
     end_all(batch, Status.FAILED, error="Out of memory.")
     run_through(batch)
     assert states(batch) == ["failed", "completed"]
@@ -295,7 +295,7 @@ def test_failed_ones_are_tried_again_as_new_versions_that_repeat_the_old() -> No
     assert item.reason == "Out of memory."
     assert batches.retry_failed(batch, None) == 1
     assert batch.state == "running"
-    batches.advance()
+    batch_launches.advance()
     item.refresh_from_db()
     assert item.version != failed
     assert item.version
@@ -309,30 +309,30 @@ def test_three_failures_in_a_row_pause_the_batch_before_all_have_failed() -> Non
     batch = begun(6)
     run_through(batch, Status.FAILED, error="The worker ran out of memory.")
     assert batch.state == "paused"
-    assert states(batch).count("failed") == batches.TOO_MANY_FAILURES
+    assert states(batch).count("failed") == batch_launches.TOO_MANY_FAILURES
     assert "3 trainings in a row failed" in batch.note
     assert "out of memory" in batch.note
     batches.resume(batch, None)
-    batches.advance()
+    batch_launches.advance()
     assert "launched" in states(batch)
 
 
 def test_a_training_that_was_only_presumed_lost_counts_as_completed_after_all() -> None:
     batch = begun(1)
-    batches.advance()
+    batch_launches.advance()
     end_all(batch, Status.FAILED)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["failed"]
     TrainingVersion.objects.update(status=Status.COMPLETED)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["completed"]
 
 
 def test_a_deleted_version_ends_its_item() -> None:
     batch = begun(1)
-    batches.advance()
+    batch_launches.advance()
     TrainingVersion.objects.get().delete()
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["cancelled"]
     batch.refresh_from_db()
     assert batch.state == "done"
@@ -344,44 +344,44 @@ def test_a_deleted_version_ends_its_item() -> None:
 def test_the_ceiling_holds_the_upper_end_of_the_estimate_until_the_real_cost_is_known(priced: None) -> None:
     batch = begun(3, concurrency=3, ceiling=Decimal("3.00"), parameters={"max_train_steps": 240})
     most = Decimal("1.2500")  # 40 s and 240 steps of 0.25 s, a quarter on top, at a cent a second
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["launched", "launched", "waiting"]
     assert batch.committed() == 2 * most
     end(batch.items.all()[0], execution_ms=50_000)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["completed", "launched", "launched"]
     assert batch.committed() == Decimal("0.5000") + 2 * most
 
 
 def test_a_batch_that_reaches_its_ceiling_pauses_and_goes_on_with_a_higher_one(priced: None) -> None:
     batch = begun(2, ceiling=Decimal("1.50"), parameters={"max_train_steps": 240})
-    batches.advance()
+    batch_launches.advance()
     end_all(batch, execution_ms=100_000)
-    batches.advance()
+    batch_launches.advance()
     batch.refresh_from_db()
     assert batch.state == "paused"
     assert batch.note.startswith("The ceiling is reached: 1.00 of $1.50 are used")
     batches.change(batch, None, ceiling=Decimal("2.50"))
     batches.resume(batch, None)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["completed", "launched"]
 
 
 def test_a_training_that_takes_longer_than_thought_holds_what_it_costs(priced: None) -> None:
     batch = begun(2, concurrency=2, ceiling=Decimal("2.50"), parameters={"max_train_steps": 240})
-    batches.launch_next(batch, timezone.now())
+    batch_launches.launch_next(batch, timezone.now())
     started = timezone.now() - timedelta(seconds=200)
     TrainingVersion.objects.update(status=Status.TRAINING, started_at=started)
-    batches.advance()
+    batch_launches.advance()
     assert states(batch) == ["launched", "waiting"]
     assert batch.committed() >= Decimal(2)
 
 
 def test_failed_attempts_stay_in_the_bill(priced: None) -> None:
     batch = begun(1, ceiling=Decimal(10), parameters={"max_train_steps": 240})
-    batches.advance()
+    batch_launches.advance()
     end_all(batch, Status.FAILED, execution_ms=70_000)
-    batches.advance()
+    batch_launches.advance()
     batches.retry_failed(batch, None)
     run_through(batch, execution_ms=100_000)
     assert batch.items.get().spent == Decimal("1.7000")
@@ -395,7 +395,7 @@ def test_a_persons_budget_pauses_the_batch_instead_of_refusing_every_actor(
     person: User = django_user_model.objects.create_superuser("ines")
     BudgetRule.objects.create(user=person, trainings=1)
     batch = begun(3, concurrency=3, by=person)
-    batches.advance()
+    batch_launches.advance()
     batch.refresh_from_db()
     assert states(batch) == ["launched", "waiting", "waiting"]
     assert batch.state == "paused"
@@ -406,13 +406,13 @@ def test_who_may_train_no_more_launches_nothing(django_user_model: Any) -> None:
     person: User = django_user_model.objects.create_superuser("ines")
     batch = begun(2, by=person)
     User.objects.update(is_active=False)
-    batches.advance()
+    batch_launches.advance()
     batch.refresh_from_db()
     assert batch.state == "paused"
     assert "ines may no longer start trainings" in batch.note
     other: User = django_user_model.objects.create_superuser("mara")
     batches.resume(batch, other)
-    batches.advance()
+    batch_launches.advance()
     assert TrainingVersion.objects.get().created_by == other
 
 
@@ -431,11 +431,11 @@ def test_nightly_times_go_over_midnight_in_the_zone_of_the_batch(hour: int, may:
 def test_nothing_is_launched_outside_of_its_times_and_what_trains_goes_on() -> None:
     now = timezone.now()
     batch = begun(3, starts_at=now + timedelta(hours=1), stops_at=now + timedelta(hours=3))
-    batches.advance(now)
+    batch_launches.advance(now)
     assert not TrainingVersion.objects.exists()
-    assert not batches.is_hungry(now)
-    batches.advance(now + timedelta(hours=2))
-    batches.advance(now + timedelta(hours=4))
+    assert not batch_launches.is_hungry(now)
+    batch_launches.advance(now + timedelta(hours=2))
+    batch_launches.advance(now + timedelta(hours=4))
     batch.refresh_from_db()
     assert (batch.state, states(batch)) == ("paused", ["launched", "waiting", "waiting"])
     assert "stop time has passed" in batch.note
@@ -447,7 +447,7 @@ def test_nothing_is_launched_outside_of_its_times_and_what_trains_goes_on() -> N
 def test_limits_change_while_it_runs_and_the_plan_does_not() -> None:
     batch = begun(3)
     batches.change(batch, None, concurrency=3)
-    batches.advance()
+    batch_launches.advance()
     assert TrainingVersion.objects.count() == 3
     with pytest.raises(batches.NotPossible, match="preset can't change any more"):
         batches.change(batch, None, preset="quick")
@@ -459,12 +459,12 @@ def test_limits_change_while_it_runs_and_the_plan_does_not() -> None:
 def test_every_step_of_the_sweep_may_come_twice() -> None:
     batch = begun(3, concurrency=2)
     for _ in range(3):
-        batches.advance()
-        batches.advance()
+        batch_launches.advance()
+        batch_launches.advance()
         end_all(batch)
     batch.refresh_from_db()
-    batches.advance()
-    batches.advance()
+    batch_launches.advance()
+    batch_launches.advance()
     batch.refresh_from_db()
     assert batch.state == "done"
     assert TrainingVersion.objects.count() == 3
@@ -483,11 +483,11 @@ def test_a_launch_that_is_killed_before_the_commit_leaves_neither_version_nor_bo
 
     monkeypatch.setattr(BatchItem, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        batches.launch_next(batch, timezone.now())
+        batch_launches.launch_next(batch, timezone.now())
     monkeypatch.undo()
     assert states(batch) == ["waiting"]
     assert not TrainingVersion.objects.exists()
-    batches.advance()
+    batch_launches.advance()
     assert TrainingVersion.objects.count() == 1
 
 
@@ -501,5 +501,5 @@ def test_one_batchs_trouble_leaves_the_others_alone(monkeypatch: pytest.MonkeyPa
         return real(parameters, count)
 
     monkeypatch.setattr(launch, "estimate", fragile)
-    batches.advance()
+    batch_launches.advance()
     assert (states(bad), states(good)) == (["waiting"], ["launched"])
