@@ -127,6 +127,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "api/versions/<int:pk>/metrics": {"GET": "view"},
     "api/versions/<int:pk>/samples": {"GET": "view"},
     "api/versions/<int:pk>/mark-good": {"POST": "curate"},
+    "api/versions/<int:pk>/measure": {"POST": "curate"},
     "api/versions/<int:pk>/unmark-good": {"POST": "curate"},
     "api/registry/import": {"POST": "curate"},
     "api/registry/export": {"GET": "view"},

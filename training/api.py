@@ -18,6 +18,7 @@ from actors.rest import Conflict, LockedUpdate, described, said_by
 from training import idempotency, tasks
 from training.launch import launch, retry, studio_base
 from training.models import Status, TrainingVersion
+from training.score_queue import measure_later
 from training.presets import preset_named, recommend
 from training.serializers import (
     CheckedSerializer,
@@ -72,7 +73,9 @@ class VersionFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter 
 class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion]):
     """Training versions across actors."""
 
-    queryset = TrainingVersion.objects.select_related("actor", "good_by", "created_by")
+    queryset = TrainingVersion.objects.select_related(
+        "actor", "good_by", "created_by", "score__dataset_revision"
+    )
     serializer_class = VersionSerializer
     filter_backends = (filters.DjangoFilterBackend, SearchFilter, OrderingFilter)
     filterset_class = VersionFilters
@@ -88,6 +91,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
         "partial_update": "curate",
         "mark_good": "curate",
         "unmark_good": "curate",
+        "measure": "curate",
     }
 
     def shown(self, version: TrainingVersion, status_code: int = status.HTTP_200_OK) -> Response:
@@ -177,6 +181,18 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
         version = self.get_object()
         version.unmark_good(said_by(request))
         return self.shown(version)
+
+    @extend_schema(
+        summary="Measure the likeness", request=None, responses={202: VersionSerializer, 409: CONFLICT}
+    )
+    @action(detail=True, methods=["post"])
+    def measure(self, request: Request, pk: int) -> Response:
+        """Orders it anew; ``score`` has it a moment later. Completed versions are measured by themselves."""
+        version = self.get_object()
+        if version.status != Status.COMPLETED:
+            raise Conflict(f"{version.name} is {version.status}: only a completed version can be measured.")
+        measure_later(version.pk)
+        return self.shown(version, status.HTTP_202_ACCEPTED)
 
     @extend_schema(summary="Timeline", responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None, filter_backends=())

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from actors.serializers import one_line
 from training.base_models import DEFAULT_PRESET
-from training.models import SampleImage, TrainingEvent, TrainingVersion
+from training.models import SampleImage, TrainingEvent, TrainingVersion, VersionScore
 
 MAX_ID = 2**63 - 1
 
@@ -20,12 +20,45 @@ class PersonField(serializers.CharField):
         super().__init__(default=None, allow_null=True, read_only=True, **options)
 
 
+class ScoreSerializer(serializers.ModelSerializer[VersionScore]):
+    """How like its actor a version draws, in percent; ``value`` is null when it can't be measured.
+
+    100 is as near to the training images as these are to each other, 0 is a stranger.
+    """
+
+    dataset_revision = serializers.StringRelatedField[Any](
+        read_only=True, allow_null=True, help_text="r1, r2, …"
+    )
+
+    class Meta:
+        model = VersionScore
+        fields = (
+            "value",
+            "low",
+            "high",
+            "pictures",
+            "compared_with",
+            "reason",
+            "bleed",
+            "bleed_low",
+            "bleed_high",
+            "bleed_pictures",
+            "bleed_reason",
+            "scorer",
+            "measured_on",
+            "dataset_revision",
+            "at",
+        )
+        read_only_fields = fields
+
+
 class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
     """A training version. People change its name and description; everything else happens to it."""
 
     parameters = serializers.DictField(read_only=True)
     progress = serializers.FloatField(source="progress_fraction", read_only=True, help_text="0 to 1")
     lora_url = serializers.CharField(source="lora_address", read_only=True)
+    score = ScoreSerializer(read_only=True, allow_null=True, default=None, help_text="Null until measured.")
     good_by = serializers.CharField(source="good_by.username", default=None, allow_null=True, read_only=True)
     created_by = serializers.CharField(
         source="created_by.username", default=None, allow_null=True, read_only=True
@@ -55,6 +88,7 @@ class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
             "lora_url",
             "lora_name",
             "lora_bytes",
+            "score",
             "is_good",
             "good_at",
             "good_by",
