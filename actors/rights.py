@@ -7,6 +7,7 @@ the next day on which the answer changes by itself, so that the published regist
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from actors import storage, studio_time
@@ -49,9 +50,23 @@ class State(models.TextChoices):
 class Flaw:
     """Why rights stop a training, or soon will: a fact, and the way out."""
 
+    state: State
     fact: str
     reason: str
-    stops: bool
+
+    @property
+    def stops(self) -> bool:
+        """Whether neither a training nor a preview may start."""
+        return self.state != State.EXPIRING
+
+    @property
+    def words(self) -> str:
+        """For a poster: ``Rights expired``."""
+        return {
+            State.EXPIRED: "Rights expired",
+            State.FUTURE: "Rights not yet valid",
+            State.MISSING: "No rights on record",
+        }.get(self.state, "Rights expiring")
 
 
 class LikenessRightsQuerySet(TrackedQuerySet["LikenessRights"]):
@@ -214,43 +229,47 @@ def rights_of(actor: Actor) -> LikenessRights | None:
 
 
 def flaw_of(actor: Actor) -> Flaw | None:
-    """What is wrong with the rights today; two queries at most. ``None`` when nothing is."""
+    """What is wrong with an actor's rights today. Two queries at most."""
     rights = rights_of(actor)
+    return _flaw(rights, required=rights is None and RightsPolicy.requires_rights())
+
+
+def flaws_of(actor_ids: Sequence[int]) -> dict[int, Flaw]:
+    """The same of many actors, those without a flaw left out. Two queries."""
+    required = RightsPolicy.requires_rights()
+    rows = LikenessRights.objects.filter(actor__in=actor_ids).defer("note")
+    here = {rights.actor_id: rights for rights in rows}
+    found = ((actor_id, _flaw(here.get(actor_id), required=required)) for actor_id in actor_ids)
+    return {actor_id: flaw for actor_id, flaw in found if flaw}
+
+
+def _flaw(rights: LikenessRights | None, *, required: bool) -> Flaw | None:
     if rights is None:
-        if not RightsPolicy.requires_rights():
-            return None
         reason = "The studio requires them: a Curator records them on the actor's page Rights."
-        return Flaw("No rights to this likeness are on record.", reason, stops=True)
+        return Flaw(State.MISSING, "No rights to this likeness are on record.", reason) if required else None
     begins, ends = (studio_time.written(day) if day else "" for day in (rights.valid_from, rights.expires_on))
     match rights.state:
-        case State.EXPIRED:
+        case State.EXPIRED as state:
             reason = "Once they are renewed, a Curator enters the new date on the actor's page Rights."
-            return Flaw(f"The rights to this likeness ended on {ends}.", reason, stops=True)
-        case State.FUTURE:
-            reason = "Wait until then; a wrong date can be mended by a Curator on the actor's page Rights."
-            return Flaw(f"The rights to this likeness begin on {begins}.", reason, stops=True)
-        case State.EXPIRING:
-            return Flaw(f"The rights to this likeness end on {ends}.", "Renew them in time.", stops=False)
+            return Flaw(state, f"The rights to this likeness ended on {ends}.", reason)
+        case State.FUTURE as state:
+            reason = "Wait until then; a wrong date is mended by a Curator on the actor's page Rights."
+            return Flaw(state, f"The rights to this likeness begin on {begins}.", reason)
+        case State.EXPIRING as state:
+            return Flaw(state, f"The rights to this likeness end on {ends}.", "Renew them in time.")
         case _:
             return None
 
 
 def with_rights_state(actors: models.QuerySet[Any, Any]) -> models.QuerySet[Any, Any]:
-    """Adds ``rights_state`` (a ``State``) and ``rights_end`` to actors, in the same query."""
+    """Adds ``rights_state``, one of ``State``, to actors by a join."""
     today = studio_time.today()
-    rights = LikenessRights.objects.filter(actor=OuterRef("pk"))
     state = Case(
-        When(expires_on__lt=today, then=Value(State.EXPIRED)),
-        When(valid_from__gt=today, then=Value(State.FUTURE)),
-        When(expires_on__lte=today + AHEAD, then=Value(State.EXPIRING)),
+        When(rights=None, then=Value(State.MISSING)),
+        When(rights__expires_on__lt=today, then=Value(State.EXPIRED)),
+        When(rights__valid_from__gt=today, then=Value(State.FUTURE)),
+        When(rights__expires_on__lte=today + AHEAD, then=Value(State.EXPIRING)),
         default=Value(State.VALID),
         output_field=models.CharField(),
     )
-    return actors.annotate(
-        rights_state=Case(
-            When(~Exists(rights), then=Value(State.MISSING)),
-            default=Subquery(rights.annotate(now=state).values("now")[:1]),
-            output_field=models.CharField(),
-        ),
-        rights_end=Subquery(rights.values("expires_on")[:1]),
-    )
+    return actors.annotate(rights_state=state)

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import IO, Any
+from typing import IO
 
 from django.core.files.base import ContentFile
-from django.db import transaction
 
 from actors import images, ingest, storage
-from actors.history import changing
-from actors.rights import LikenessRights
+from actors.models import Actor
 
 MAX_BYTES = 20 * 1024 * 1024
 KINDS = {"JPEG": ".jpg", "PNG": ".png"}
@@ -57,15 +55,15 @@ def _check_pdf(file: IO[bytes], size: int) -> str:
     return ".pdf"
 
 
-def keep(rights: LikenessRights, file: IO[bytes], name: str, by: Any) -> None:
-    """Stores the document and names it in the rights. Raises ``RefusedDocument`` or ``OSError``."""
+def store(actor: Actor, file: IO[bytes], name: str) -> dict[str, str]:
+    """Keeps the document; what the rights have to name. Raises ``RefusedDocument`` or ``OSError``."""
     ending = ending_of(file)
     file.seek(0)
     content = file.read()
-    key = f"{storage.PRIVATE}rights/{rights.actor_id}/{uuid.uuid4().hex}{ending}"
+    key = f"{storage.PRIVATE}rights/{actor.pk}/{uuid.uuid4().hex}{ending}"
     storage.save(key, ContentFile(content))
-    with transaction.atomic(), changing(by, "Document uploaded"):
-        row = LikenessRights.objects.select_for_update().get(pk=rights.pk)
-        row.document, row.document_name = key, ingest.safe_name(name)
-        row.document_sha256, row.updated_by = hashlib.sha256(content).hexdigest(), by
-        row.save()
+    return {
+        "document": key,
+        "document_name": ingest.safe_name(name),
+        "document_sha256": hashlib.sha256(content).hexdigest(),
+    }

@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/training-webhook/<str:token>", training_webhook, name="training-webhook"),
     path("api/", include("actortrain_site.api_urls")),
     path("", include("actors.urls")),
+    path("", include("training.budget_urls")),
     path("", include("training.care_urls")),
     path("", include("training.urls")),
 ]

@@ -39,11 +39,13 @@ def studio_base() -> BaseModel:
 
 
 def checks(actor: Actor, known: Facts | None = None) -> list[Check]:
-    """Everything a start depends on, what blocks first. Four queries at most; none where facts are known."""
-    return sorted(
-        readiness.checks(actor, known or readiness.facts(actor)),
-        key=lambda check: ("error", "warning", "ok").index(check.level),
-    )
+    """Everything a start depends on, what blocks first. Six queries at most; none where facts are known."""
+    return in_order(readiness.checks(actor, known or readiness.facts(actor)))
+
+
+def in_order(found: list[Check]) -> list[Check]:
+    """What blocks first."""
+    return sorted(found, key=lambda check: ("error", "warning", "ok").index(check.level))
 
 
 def obstacles(actor: Actor, known: Facts | None = None) -> list[Check]:
@@ -87,6 +89,18 @@ def launch(
     except IntegrityError as error:
         raise CannotStart([Check("error", "Another training of this actor has just started.")]) from error
     return version
+
+
+def budget_checks(usage: budgets.Usage, cost: Decimal | None) -> list[Check]:
+    """What the person's budget says about a training of this cost, before it is asked for."""
+    try:
+        usage.check(cost or budgets.NOTHING)
+    except budgets.OverBudget as over:
+        return [budget_check(over)]
+    if usage.percent < budgets.WARN_AT[0]:
+        return []
+    fact = f"{usage.percent} % of your budget for {usage.month:%B} is used."
+    return [Check("warning", fact, f"{usage.words}.", "budget")]
 
 
 def budget_check(over: budgets.OverBudget) -> Check:

@@ -14,6 +14,7 @@ from django.template.defaultfilters import date
 from django.utils import timezone
 
 from actors.models import IMAGES_FLOOR, Actor, TrainingDataset, TrainingImage, Verdict
+from actors.rights import Flaw, flaws_of
 from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion
 
 #: In the order of the way from images to a good version.
@@ -83,6 +84,8 @@ class Standing:
     actor: Any
     cover: TrainingImage | None
     versions: list[TrainingVersion]
+    #: What is wrong with the rights to the likeness, or soon will be.
+    rights: Flaw | None = None
 
     @property
     def state(self) -> str:
@@ -162,14 +165,18 @@ def first_line(text: str, limit: int = 44) -> str:
 
 
 def standings(actors: Iterable[Any]) -> list[Standing]:
-    """For actors with ``with_standing``: two more queries, however many there are."""
+    """For actors with ``with_standing``: four more queries, however many there are."""
     people = list(actors)
+    flaws = flaws_of([actor.pk for actor in people])
     covers = TrainingImage.objects.in_bulk({actor.cover_id for actor in people if actor.cover_id})
     of_actor: dict[int, list[TrainingVersion]] = defaultdict(list)
     rows = TrainingVersion.objects.filter(actor__in=[actor.pk for actor in people]).defer(*LONG_FIELDS)
     for version in rows.order_by("-number"):
         of_actor[version.actor_id].append(version)
-    return [Standing(actor, covers.get(actor.cover_id or -1), of_actor[actor.pk]) for actor in people]
+    return [
+        Standing(actor, covers.get(actor.cover_id or -1), of_actor[actor.pk], flaws.get(actor.pk))
+        for actor in people
+    ]
 
 
 def standing(pk: int) -> Standing | None:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from training import costs, drafts, job_body, launch
+from training import budgets, costs, drafts, job_body, launch
 from training.estimates import Estimate
 from training.forms import ParameterForm
 from training.models import ParameterDraft, TrainingVersion
@@ -66,9 +66,12 @@ def train_page(
     """The train page, whole or as the parts that a changed value touches."""
     actor = person.actor
     images = Actor.objects.prefetch_related(prefetch_images()).select_related("dataset").get(pk=actor.pk)
-    checks = launch.checks(images)
-    blocking = [check for check in checks if check.level == "error"]
     length = form.estimate()
+    checks = launch.checks(images)
+    usage = budgets.usage_of(request.user) if can(request.user, "train") else None
+    if usage:
+        checks = launch.in_order([*launch.budget_checks(usage, price(length)), *checks])
+    blocking = [check for check in checks if check.level == "error"]
     context = {
         "section": "library",
         "tab": "train",
@@ -78,6 +81,7 @@ def train_page(
         "draft": draft,
         "estimate": length,
         "price": price(length),
+        "usage": usage,
         "checks": checks,
         "blocked": bool(blocking),
         "may_override": can(request.user, "curate") and all(check.can_override for check in blocking),
@@ -169,6 +173,9 @@ def start(request: PageRequest, actor_id: int) -> HttpResponse:
     else:
         drafts.discard(request.user, actor)
         messages.success(request, f"{version.name} has started.")
+        usage = budgets.usage_of(request.user)
+        if usage.percent >= budgets.WARN_AT[0]:
+            messages.warning(request, f"{usage.percent} % of your budget this month is used: {usage.words}.")
         return redirect(version)
     drafts.keep(request.user, person.actor, form)
     draft = drafts.draft_of(request.user, person.actor)

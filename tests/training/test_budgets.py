@@ -1,0 +1,202 @@
+"""Budgets: what is reserved, settled, given back, refused and told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core import mail
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from actors import letters
+from actors.models import Letter
+from actors.permissions import ensure_roles
+from tests.factories import make_actor, make_version
+from tests.training.ready import recommended
+from training import budgets, launch
+from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
+from training.models import Status, TrainingVersion
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def priced(settings: Settings) -> None:
+    """A dollar for a hundred seconds, and nothing beside the execution."""
+    settings.GPU_PRICE_PER_SECOND = 0.01
+    settings.WORKER_START_SECONDS = 0.0
+    settings.WORKER_IDLE_SECONDS = 0.0
+
+
+@pytest.fixture
+def ines(db: None) -> User:
+    ensure_roles()
+    person = User.objects.create_user("ines", "ines@studio.example", "x")
+    person.groups.add(Group.objects.get(name="Trainer"))
+    return person
+
+
+def start(person: User | None) -> TrainingVersion:
+    return launch.launch(make_actor(), recommended(), by=person)
+
+
+def month_of(person: User) -> BudgetMonth:
+    return BudgetMonth.objects.get(user=person)
+
+
+def ran(version: TrainingVersion, seconds: int) -> None:
+    """A worker took it and worked so long."""
+    TrainingVersion.objects.filter(pk=version.pk).update(
+        status=Status.TRAINING, started_at=timezone.now(), execution_ms=seconds * 1000
+    )
+    version.refresh_from_db()
+
+
+def send_letters() -> None:
+    """What the task queue does on commit."""
+    for key in Letter.objects.values_list("pk", flat=True):
+        letters.send(key)
+
+
+def test_a_launch_reserves_its_estimate_and_its_end_the_real_cost(ines: User) -> None:
+    version = start(ines)
+    month = month_of(ines)
+    estimate = launch.expected_cost(launch.estimate_of(version))
+    assert (month.reserved, month.spent, month.trainings) == (estimate, 0, 1)
+    ran(version, 120)
+    version.complete("https://bucket.s3.us-east-1.amazonaws.com/a.safetensors")
+    month.refresh_from_db()
+    assert (month.reserved, month.spent, month.trainings) == (0, Decimal("1.2"), 1)
+
+
+def test_what_never_ran_gives_everything_back(ines: User) -> None:
+    version = start(ines)
+    version.cancel(ines)
+    month = month_of(ines)
+    assert (month.reserved, month.spent, month.trainings) == (0, 0, 0)
+
+
+def test_what_was_cancelled_half_way_costs_what_ran(ines: User) -> None:
+    version = start(ines)
+    long_ago = timezone.now() - timedelta(seconds=60)
+    TrainingVersion.objects.filter(pk=version.pk).update(status=Status.TRAINING, started_at=long_ago)
+    version.cancel(ines)
+    month = month_of(ines)
+    assert month.reserved == 0
+    assert Decimal("0.6") <= month.spent <= Decimal("0.65")
+    assert month.trainings == 1
+
+
+def test_one_presumed_lost_that_comes_back_is_settled_again(ines: User) -> None:
+    version = start(ines)
+    version.lose("Nobody knows it any more")
+    assert (month_of(ines).spent, month_of(ines).trainings) == (0, 0)
+    TrainingVersion.objects.filter(pk=version.pk).update(execution_ms=50_000)
+    version.complete("https://bucket.s3.us-east-1.amazonaws.com/a.safetensors")
+    assert (month_of(ines).spent, month_of(ines).trainings) == (Decimal("0.5"), 1)
+
+
+def test_settling_twice_changes_nothing(ines: User) -> None:
+    version = start(ines)
+    ran(version, 10)
+    version.fail("broken")
+    assert not budgets.settle_training(version)
+    assert month_of(ines).spent == Decimal("0.1")
+
+
+def test_a_refused_launch_says_the_numbers_and_who_can_help_and_leaves_nothing(ines: User) -> None:
+    boss = User.objects.create_user("boss", first_name="Mara", last_name="Holt")
+    boss.groups.add(Group.objects.get(name="Admin"))
+    BudgetRule.objects.create(user=ines, dollars=Decimal("0.50"))
+    with pytest.raises(launch.CannotStart) as refusal:
+        start(ines)
+    said = str(refusal.value)
+    assert "0.00 of 0.50 $" in said
+    assert "Ask Mara Holt to raise it, or wait until 1 " in said
+    assert not TrainingVersion.objects.exists()
+    assert not BudgetEntry.objects.exists()
+
+
+def test_the_last_launch_may_use_the_budget_up_to_the_cent(ines: User) -> None:
+    version = start(None)
+    cost = launch.expected_cost(launch.estimate_of(version))
+    BudgetRule.objects.create(user=ines, dollars=2 * cost)
+    start(ines)
+    start(ines)
+    with pytest.raises(launch.CannotStart):
+        start(ines)
+
+
+def test_a_quota_of_trainings_holds_where_they_are_free(ines: User, settings: Settings) -> None:
+    settings.GPU_PRICE_PER_SECOND = 0
+    BudgetRule.objects.create(dollars=Decimal(0), trainings=2)
+    first = start(ines)
+    start(ines)
+    with pytest.raises(launch.CannotStart, match="2 of 2"):
+        start(ines)
+    first.cancel(ines)  # it never ran, so it is no training
+    start(ines)
+    assert month_of(ines).used == 0
+
+
+def test_a_retry_counts_for_whoever_asks_for_it(ines: User) -> None:
+    failed = make_version(status=Status.FAILED)
+    launch.retry(failed, by=ines)
+    assert month_of(ines).trainings == 1
+
+
+def test_a_launch_of_nobody_has_no_budget(ines: User) -> None:
+    BudgetRule.objects.create(dollars=Decimal(0))
+    start(None)
+    assert not BudgetMonth.objects.exists()
+
+
+def test_the_narrower_rule_counts_and_of_several_roles_the_widest(ines: User) -> None:
+    assert not budgets.ceiling_of(ines).is_set
+    BudgetRule.objects.create(dollars=Decimal(10), trainings=5)
+    assert budgets.ceiling_of(ines).dollars == 10
+    trainer = BudgetRule.objects.create(group=Group.objects.get(name="Trainer"), dollars=Decimal(20))
+    assert (budgets.ceiling_of(ines).dollars, budgets.ceiling_of(ines).trainings) == (20, None)
+    night = Group.objects.create(name="Night shift")
+    ines.groups.add(night)
+    BudgetRule.objects.create(group=night, dollars=Decimal(30), trainings=3)
+    assert (budgets.ceiling_of(ines).dollars, budgets.ceiling_of(ines).trainings) == (30, None)
+    BudgetRule.objects.create(user=ines, dollars=Decimal(5))
+    assert budgets.ceiling_of(ines) == budgets.Ceiling(Decimal(5), None, "ines")
+    trainer.delete()
+    assert budgets.ceiling_of(ines).dollars == 5
+
+
+def test_there_is_one_rule_for_everybody_and_none_for_a_person_and_a_role(ines: User) -> None:
+    BudgetRule.objects.create(trainings=5)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        BudgetRule.objects.create(trainings=6)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        BudgetRule.objects.create(user=ines, group=Group.objects.get(name="Trainer"))
+
+
+def test_a_month_begins_at_the_studios_midnight(
+    ines: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STUDIO_TIME_ZONE = "Asia/Tokyo"
+    evening = datetime(2026, 3, 31, 16, 0, tzinfo=UTC)  # 1 April, 01:00 in Tokyo
+    monkeypatch.setattr(timezone, "now", lambda: evening)
+    start(ines)
+    assert month_of(ines).month.isoformat() == "2026-04-01"
+
+
+@pytest.mark.parametrize(("used", "letters_sent"), [(79, 0), (80, 1), (100, 1)])
+def test_a_threshold_is_told_once_a_month(ines: User, used: int, letters_sent: int) -> None:
+    BudgetRule.objects.create(user=ines, dollars=Decimal(100))
+    for number in (1, 2):
+        budgets.reserve(ines, BudgetEntry.Kind.TRAINING, number, Decimal(used) / 2, "0001 V1")
+        send_letters()
+    assert [letter.to for letter in mail.outbox] == [["ines@studio.example"]] * letters_sent
+    budgets.settle(BudgetEntry.Kind.TRAINING, 1, Decimal(1), ran=True)
+    budgets.settle(BudgetEntry.Kind.TRAINING, 1, Decimal(used) / 2, ran=True)
+    send_letters()
+    assert len(mail.outbox) == letters_sent
