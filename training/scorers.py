@@ -17,9 +17,6 @@ from training import drawn_likeness
 from training.base_models import EMBEDDED
 from training.likeness import CannotMeasure, Points
 
-#: Mean distance of dlib's embeddings between two people (docs/likeness.md).
-FACES_APART = 0.85
-
 Embedded = list[Points | None]
 
 
@@ -70,7 +67,7 @@ class FaceScorer:
     """Photographs: the largest face in each."""
 
     name = "dlib face recognition ResNet 1"
-    far = FACES_APART
+    far = faces.STRANGERS_APART
 
     def embed(self, pictures: Sequence[Image.Image]) -> Embedded:
         """``None`` where no face is found."""
