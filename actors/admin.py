@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from actors import registry, registry_admin
+from actors import edits, registry, registry_admin, tasks
 from actors.admin_parts import EstimatedPaginator, HistoryAdmin, thumbnail
 from actors.history import changing
 from actors.models import (
@@ -27,6 +27,7 @@ from actors.models import (
     TrainingImage,
     prefetch_images,
 )
+from actors.people import person
 
 admin.site.register(Permission, list_select_related=["content_type"], search_fields=["codename", "name"])
 
@@ -51,7 +52,7 @@ class ImageInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in 
 
     model = TrainingImage
     fields = ("picture", "file_name", "state", "included", "caption", "notes")
-    readonly_fields = ("picture", "file_name")
+    readonly_fields = ("picture", "file_name", "state")
     extra = 0
     show_change_link = True
 
@@ -71,7 +72,7 @@ class ActorAdmin(HistoryAdmin):
 
     list_display = ("number", "picture", "name", "age", "sex", "ethnicity", "images", "retired_at")
     list_display_links = ("number", "name")
-    list_filter: tuple[Any, ...] = (RetiredFilter, "sex", "ethnicity", "dataset__kind")
+    list_filter: tuple[Any, ...] = (RetiredFilter, "sex", "ethnicity", "dataset__kind", "dataset__verdict")
     search_fields = ("=id", "name", "description", "ethnicity")
     list_select_related = ("poster",)
     autocomplete_fields = ("poster",)
@@ -86,7 +87,7 @@ class ActorAdmin(HistoryAdmin):
         "retired_at",
         ("versions_made", "created_at", "updated_at"),
     )
-    actions: tuple[str, ...] = ("mark_synced", "retire", "bring_back", "export_selection")
+    actions: tuple[str, ...] = ("mark_synced", "compare", "retire", "bring_back", "export_selection")
     change_list_template = "admin/actors/actor/change_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Actor]:
@@ -150,7 +151,15 @@ class ActorAdmin(HistoryAdmin):
             changed = images.update(state=TrainingImage.State.SYNCED)
             for dataset in touched:
                 dataset.touch()
-        self.message_user(request, f"{changed} images are marked as synced.")
+        tasks.sync_later(touched)  # a claim becomes a fact, or is taken back
+        self.message_user(request, f"{changed} images are marked as synced. A task looks whether it is so.")
+
+    @admin.action(description="Compare the images with the object store", permissions=["change"])
+    def compare(self, request: HttpRequest, actors: QuerySet[Actor]) -> None:
+        """What is missing, changed or new there; pictures of local folders are pushed."""
+        chosen = list(TrainingDataset.objects.filter(actor__in=actors.values("pk")))
+        tasks.sync_later(chosen)
+        self.message_user(request, f"{len(chosen)} datasets are being compared with the object store.")
 
     @admin.action(description="Retire", permissions=["change"])
     def retire(self, request: HttpRequest, actors: QuerySet[Actor]) -> None:
@@ -192,12 +201,12 @@ def _count_images(which: Q) -> Subquery:
 class TrainingDatasetAdmin(HistoryAdmin):
     """Datasets with their images."""
 
-    list_display = ("actor", "kind", "count", "local_path", "changed_at")
-    list_filter = ("kind",)
+    list_display = ("actor", "kind", "verdict", "count", "local_path", "inspected_at", "synced_at")
+    list_filter = ("kind", "verdict")
     search_fields = ("=actor__id", "actor__name", "local_path")
     list_select_related = ("actor",)
     raw_id_fields = ("actor",)
-    readonly_fields = ("actor", "changed_at")
+    readonly_fields = ("actor", "verdict", "inspected_at", "synced_at", "changed_at")
     inlines = (ImageInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingDataset]:
@@ -214,11 +223,20 @@ class TrainingDatasetAdmin(HistoryAdmin):
         """The dataset's page."""
         return reverse("dataset", args=[dataset.actor_id])
 
+    def save_model(self, request: HttpRequest, obj: TrainingDataset, form: Any, change: Any) -> None:
+        """The kind is an edit like those on the dataset's page."""
+        if "kind" in form.changed_data:
+            edits.set_kind(obj, obj.kind, by=person(request))
+        super().save_model(request, obj, form, change)
+
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
-        """Changed images change the dataset."""
-        formset.save()
-        if formset.has_changed():
-            form.instance.touch()
+        """Changed images are one edit, which the dataset's page can undo."""
+        formset.save(commit=False)
+        values = {
+            image.pk: {name: getattr(image, name) for name in names}
+            for image, names in formset.changed_objects
+        }
+        edits.change(form.instance, values, f"{len(values)} images, in the admin", by=person(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Every actor has exactly one, made when needed."""
@@ -234,11 +252,21 @@ class TrainingImageAdmin(HistoryAdmin):
     """Single images, across datasets."""
 
     list_display = ("file_name", "picture", "actor", "state", "included", "caption", "checked_at")
-    list_filter = ("state", "included", "dataset__kind")
+    list_filter = ("state", "included", "dataset__kind", "dataset__verdict")
     search_fields = ("file_name", "=sha256", "caption", "dataset__actor__name")
     list_select_related = ("dataset__actor",)
     raw_id_fields = ("dataset",)
-    readonly_fields = ("dataset", "picture", "url", "checked_at", "sha256", "width", "height", "size_bytes")
+    readonly_fields = (
+        "dataset",
+        "picture",
+        "state",
+        "url",
+        "checked_at",
+        "sha256",
+        "width",
+        "height",
+        "size_bytes",
+    )
     fields = (
         "dataset",
         "picture",
@@ -270,12 +298,14 @@ class TrainingImageAdmin(HistoryAdmin):
             changed = chosen.update(state=TrainingImage.State.SYNCED)
             for dataset in datasets:
                 dataset.touch()
-        self.message_user(request, f"{changed} images are marked as synced.")
+        tasks.sync_later(datasets)
+        self.message_user(request, f"{changed} images are marked as synced. A task looks whether it is so.")
 
     def save_model(self, request: HttpRequest, obj: TrainingImage, form: Any, change: Any) -> None:
-        """A changed image changes its dataset."""
-        super().save_model(request, obj, form, change)
-        obj.dataset.touch()
+        """What people decide is an edit, which the dataset's page can undo; the name is only a name."""
+        decided = {name: getattr(obj, name) for name in form.changed_data if name in edits.FIELDS}
+        edits.change(obj.dataset, {obj.pk: decided}, f"{obj}, in the admin", by=person(request))
+        obj.save(update_fields=[name for name in form.changed_data if name not in decided])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Images come in by upload, where they are inspected."""

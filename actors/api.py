@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db import models, transaction
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.utils.cache import get_conditional_response
@@ -20,7 +20,14 @@ from rest_framework.serializers import BaseSerializer, ModelSerializer
 from rest_framework.views import APIView
 
 from actors import edits, storage
-from actors.models import Actor, TrainingDataset, TrainingImage, ensure_dataset, prefetch_good_version
+from actors.models import (
+    Actor,
+    TrainingDataset,
+    TrainingImage,
+    Verdict,
+    ensure_dataset,
+    prefetch_good_version,
+)
 from actors.permissions import ROLES, SCOPES, can
 from actors.rest import LockedUpdate, described, entity_tag, locked_update, said_by
 from actors.serializers import ActorSerializer, DatasetSerializer, ImageSerializer, MeSerializer
@@ -37,6 +44,9 @@ class ActorFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter ha
         field_name="retired_at", lookup_expr="isnull", exclude=True, label="true: the retired only"
     )
     has_good_version = filters.BooleanFilter(method="filter_good", label="Whether a version is marked good")
+    verdict = filters.ChoiceFilter(
+        choices=Verdict.choices, label="What the inspection of the dataset says: fit, warnings, not_fit …"
+    )
 
     class Meta:
         model = Actor
@@ -85,7 +95,9 @@ class ActorViewSet(LockedUpdate, mixins.CreateModelMixin, viewsets.ReadOnlyModel
     def get_queryset(self) -> QuerySet[Actor]:
         """With counts and the good version; retired actors only when asked for, or by their id."""
         everyone = Actor.objects.annotate(
-            images=count_images(Q()), synced_images=count_images(Q(state=TrainingImage.State.SYNCED))
+            images=count_images(Q()),
+            synced_images=count_images(Q(state=TrainingImage.State.SYNCED)),
+            verdict=Coalesce("dataset__verdict", Value(Verdict.NOT_INSPECTED)),
         ).prefetch_related(prefetch_good_version())
         if self.action == "list" and "retired" not in self.request.query_params:
             return everyone.filter(retired_at=None)
@@ -163,8 +175,17 @@ class DatasetView(APIView):
     )
     def patch(self, request: Request, pk: int) -> Response:
         """Kind and local path; If-Match is required."""
-        locked_update(request, self.dataset(pk), DatasetSerializer)
+        locked_update(request, self.dataset(pk), DatasetSerializer, self.write)
         return self.answer(self.dataset(pk))
+
+    def write(self, serializer: ModelSerializer[Any]) -> None:
+        """The kind is an edit that people can undo, and what was found is judged by it anew."""
+        dataset = serializer.instance
+        assert isinstance(dataset, TrainingDataset)
+        if kind := serializer.validated_data.pop("kind", None):
+            edits.set_kind(dataset, kind, by=said_by(self.request))
+        if serializer.validated_data:
+            serializer.save()
 
 
 class ImageFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter has no types
@@ -174,6 +195,9 @@ class ImageFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter ha
     included = filters.BooleanFilter()
     state = filters.ChoiceFilter(choices=TrainingImage.State.choices)
     captioned = filters.BooleanFilter(field_name="caption", lookup_expr="exact", method="filter_captioned")
+    verdict = filters.ChoiceFilter(
+        field_name="dataset__verdict", choices=Verdict.choices, label="Of the dataset it belongs to"
+    )
 
     class Meta:
         model = TrainingImage
@@ -202,6 +226,13 @@ class ImageViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingImage]):
     ordering = ("id",)
     lookup_value_converter = "int"
     required_actions = {"partial_update": "curate"}
+
+    def partial_update(self, request: Request, *args: Any, **options: Any) -> Response:
+        """Changes the fields that the body names. Wants If-Match: 428 without, 412 when it is outdated."""
+        with transaction.atomic():
+            # Datasets are locked before their images, everywhere: or two edits would wait for each other.
+            self.get_object().dataset.lock()
+            return super().partial_update(request, *args, **options)
 
     def write(self, serializer: ModelSerializer[Any]) -> object:
         """As one change that people can undo on the dataset's page."""

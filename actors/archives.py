@@ -10,6 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
@@ -181,12 +182,20 @@ def pack(dataset: TrainingDataset, *, captions_only: bool = False) -> Iterator[b
     """The included images as uploaded, and their captions, as the bytes of a ZIP; constant memory."""
     archive = ZipStream(sized=False)
     taken: set[str] = set()
+    lacking: list[str] = []
     for image in dataset.included_images():
         name = _free_name(image.file_name, taken)
-        if not captions_only and image.is_synced:
-            archive.add(_bytes(image), name)
+        if not captions_only:
+            try:
+                with storage.opened(image.original_url or image.url, settings.MAX_IMAGE_BYTES) as file:
+                    archive.add(iter(partial(file.read, _CHUNK), b""), name)
+                    yield from archive.all_files()
+            except OSError:  # half of a ZIP would be worse than one that says what it lacks
+                lacking.append(name)
         if image.caption:
             archive.add(image.caption.encode() + b"\n", str(PurePosixPath(name).with_suffix(".txt")))
+    if lacking:
+        archive.add("\n".join(["Not in the object store:", *lacking, ""]).encode(), "MISSING.md")
     yield from archive
 
 
@@ -197,9 +206,3 @@ def _free_name(file_name: str, taken: set[str]) -> str:
         stem, number = f"{path.stem}_{number}", number + 1
     taken.add(stem)
     return f"{stem}{path.suffix}"
-
-
-def _bytes(image: TrainingImage) -> Iterator[bytes]:
-    with storage.opened(image.original_url or image.url, settings.MAX_IMAGE_BYTES) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk

@@ -256,7 +256,7 @@ def sync(request: PageRequest, actor_id: int) -> HttpResponse:
             messages.error(request, f"Nothing was pushed. {reason}")
     else:
         if files:
-            tasks.push_later(found)
+            tasks.sync_later([found])
             messages.info(request, f"{len(files)} pictures of {found.local_path} are being compared.")
     messages.info(request, f"{sync_dataset(found).summary()}.")
     tasks.inspect_later(found)

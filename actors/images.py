@@ -32,6 +32,8 @@ TRAINABLE = ("JPEG", "PNG", "WEBP")
 READABLE_NAMES = "JPEG, PNG, WebP, AVIF and HEIC"
 THUMBNAIL_PIXELS = 480
 MIN_SIDE = 16
+#: What Pillow calls XMP and IPTC data, which hold places as well.
+_METADATA = ("xmp", "XML:com.adobe.xmp", "photoshop", "Raw profile type iptc", "Raw profile type xmp")
 #: Files that are a picture and something else at once start or end like this.
 _FOREIGN = (b"<!doctype", b"<html", b"<script", b"<svg", b"<?php", b"%pdf-")
 _EDGE = 4096
@@ -70,7 +72,7 @@ class Facts:
     height: int
     sha256: str
     size_bytes: int
-    #: Holds EXIF data: an orientation, a place, a camera.
+    #: Holds EXIF, XMP or IPTC data: an orientation, a place, a camera.
     has_exif: bool
 
     @property
@@ -94,7 +96,7 @@ def examine(file: IO[bytes]) -> Facts:
     with opened(file) as image:
         kind = str(image.format)
         try:
-            has_exif = bool(image.getexif())
+            has_exif = bool(image.getexif()) or any(key in _METADATA for key in image.info)
             width, height = ImageOps.exif_transpose(image).size
         except _BROKEN as error:
             raise RefusedImage(f"The picture's EXIF data is broken: {_reason(error)}.") from None

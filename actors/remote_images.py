@@ -18,6 +18,7 @@ from django.conf import settings
 
 MAX_REDIRECTS = 3
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+_OPEN_IPV6 = ipaddress.ip_network("2000::/3")
 Resolver = Callable[[str, int], str]
 
 
@@ -60,11 +61,19 @@ def public_address(host: str, port: int) -> str:
         raise RefusedUrl(f"{host} has no address.") from None
     addresses = [str(answer[4][0]) for answer in answers]
     for address in addresses:
-        parsed = ipaddress.ip_address(address.split("%")[0])
-        inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
-        if not inner.is_global or inner.is_multicast:
+        if not is_public(address):
             raise RefusedUrl(f"{host} leads to a private address; such are never asked.")
     return addresses[0]
+
+
+def is_public(address: str) -> bool:
+    """Whether an address lies in the open Internet, also when IPv6 only wraps an IPv4 address."""
+    parsed = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        # All the open Internet of today lies in 2000::/3; outside are translators such as 64:ff9b::/96.
+        return is_public(str(inner)) if inner else parsed in _OPEN_IPV6 and parsed.is_global
+    return parsed.is_global and not parsed.is_multicast
 
 
 def _fetch_once(url: str, target: IO[bytes], resolve: Resolver) -> str | None:

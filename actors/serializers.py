@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from actors.edits import MAX_CAPTION
-from actors.models import Actor, TrainingDataset, TrainingImage
+from actors.models import Actor, TrainingDataset, TrainingImage, Verdict
 
 
 def one_line(text: str) -> None:
@@ -23,6 +23,9 @@ class ActorSerializer(serializers.ModelSerializer[Actor]):
     images = serializers.IntegerField(read_only=True, help_text="Images that trainings include.")
     synced_images = serializers.IntegerField(read_only=True, help_text="Those the object store has.")
     good_version = serializers.SerializerMethodField()
+    verdict = serializers.ChoiceField(
+        Verdict.choices, read_only=True, help_text="Whether a training on the dataset makes sense."
+    )
 
     class Meta:
         model = Actor
@@ -36,6 +39,7 @@ class ActorSerializer(serializers.ModelSerializer[Actor]):
             "position",
             "images",
             "synced_images",
+            "verdict",
             "good_version",
             "retired_at",
             "created_at",
@@ -91,6 +95,9 @@ class ImageSerializer(serializers.ModelSerializer[TrainingImage]):
             "size_bytes",
             "sha256",
             "findings",
+            "accepted",
+            "checked_at",
+            "inspected_at",
             "created_at",
             "updated_at",
         )
@@ -105,11 +112,28 @@ class DatasetSerializer(serializers.ModelSerializer[TrainingDataset]):
     synced_images = serializers.SerializerMethodField()
     fingerprint = serializers.CharField(read_only=True, help_text="Equal datasets have equal fingerprints.")
     warnings = serializers.ListField(source="claim_warnings", child=serializers.CharField(), read_only=True)
+    findings = serializers.ListField(
+        child=serializers.DictField(),
+        read_only=True,
+        help_text="Of the set as a whole; those of an image are with the image.",
+    )
 
     class Meta:
         model = TrainingDataset
-        fields = ("kind", "local_path", "images", "synced_images", "fingerprint", "warnings", "updated_at")
-        read_only_fields = ("updated_at",)
+        fields = (
+            "kind",
+            "local_path",
+            "images",
+            "synced_images",
+            "verdict",
+            "findings",
+            "inspected_at",
+            "synced_at",
+            "fingerprint",
+            "warnings",
+            "updated_at",
+        )
+        read_only_fields = ("verdict", "inspected_at", "synced_at", "updated_at")
 
     def get_images(self, dataset: TrainingDataset) -> int:
         """How many images trainings include."""

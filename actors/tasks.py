@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import TypeVar
 
@@ -112,34 +113,37 @@ def take_listed(dataset_id: int) -> None:
         async_task("actors.tasks.take_listed", dataset_id, task_name=f"list {dataset.actor_id}")
 
 
-def push_later(dataset: TrainingDataset) -> None:
-    """Queues the dataset's local folder."""
-    async_task("actors.tasks.push_local", dataset.pk, task_name=f"push {dataset.actor_id}")
+def sync_later(datasets: Iterable[TrainingDataset]) -> None:
+    """Queues the push of local folders and the comparison with the object store, one after the other."""
+    if ids := [dataset.pk for dataset in datasets]:
+        async_task("actors.tasks.sync", ids, task_name=f"sync {len(ids)} datasets")
 
 
-def push_local(dataset_id: int, after: str = "") -> None:
-    """A slice of a local folder on its way into the object store; at its end the two are compared."""
+def sync(ids: list[int], after: str = "") -> None:
+    """A slice of the first dataset's local folder; at its end the comparison, and the next dataset."""
     from actors import sync
 
-    dataset = TrainingDataset.objects.get(pk=dataset_id)
-    last = ""
-    for path in _slice(sync.local_files(dataset, after)):
-        last = path.name
-        if refusal := sync.push_file(dataset, path):
-            source = f"{dataset.local_path}/{path.name}"[:2000]
-            dataset.uploads.filter(source_url=source).delete()
-            ImageUpload.objects.create(
-                dataset=dataset,
-                file_name=path.name[:300],
-                source_url=source,
-                state=ImageUpload.State.REFUSED,
-                message=refusal,
-            )
-    if last and sync.local_files(dataset, last):
-        async_task("actors.tasks.push_local", dataset_id, last, task_name=f"push {dataset.actor_id}")
-        return
+    dataset, last = TrainingDataset.objects.get(pk=ids[0]), ""
+    with suppress(sync.NoLocalFiles):
+        for path in _slice(sync.local_files(dataset, after)):
+            last = path.name
+            if refusal := sync.push_file(dataset, path):
+                _note_refusal(dataset, last, refusal)
+        if last and sync.local_files(dataset, last):
+            async_task("actors.tasks.sync", ids, last, task_name=f"sync {len(ids)} datasets")
+            return
     sync.sync_dataset(dataset)
     inspect_later(dataset)
+    if rest := ids[1:]:
+        async_task("actors.tasks.sync", rest, task_name=f"sync {len(rest)} datasets")
+
+
+def _note_refusal(dataset: TrainingDataset, name: str, why: str) -> None:
+    """Shows on the dataset's page, as for other imports."""
+    source = f"{dataset.local_path}/{name}"[:2000]
+    dataset.uploads.filter(source_url=source).delete()
+    state = ImageUpload.State.REFUSED
+    dataset.uploads.create(file_name=name[:300], source_url=source, state=state, message=why)
 
 
 def tidy() -> None:
