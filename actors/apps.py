@@ -24,6 +24,7 @@ def _watch_tables(**kwargs: object) -> None:
 
 
 def _ensure_schedule(**_: object) -> None:
-    from actors.tasks import ensure_schedule
+    from actors import rights_letters, tasks
 
-    ensure_schedule()
+    tasks.ensure_schedule()
+    rights_letters.ensure_schedule()

@@ -28,12 +28,13 @@ class TrainingConfig(AppConfig):
 
 def _ensure_schedule(**_: object) -> None:
     from actors import following
-    from training import outbox, scores, tasks
+    from training import budget_check, outbox, scores, tasks
 
     following.ensure_schedule()
     tasks.ensure_schedule()
     outbox.ensure_schedule()
     scores.ensure_schedule()
+    budget_check.ensure_schedule()
 
 
 def _ensure_standard_sets(**_: object) -> None:

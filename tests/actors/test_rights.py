@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core import mail
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
@@ -21,8 +22,8 @@ from django.utils import timezone
 from PIL import Image
 from pytest_django.fixtures import Settings
 
-from actors import registry, rights_documents, snapshot, studio_time
-from actors.models import Actor, LikenessRights, RightsPolicy
+from actors import letters, registry, rights_documents, rights_letters, snapshot, studio_time
+from actors.models import Actor, Letter, LikenessRights, RightsPolicy
 from actors.permissions import ensure_roles
 from actors.rights import Basis, State
 from actors.rights_documents import RefusedDocument
@@ -373,3 +374,75 @@ def test_the_list_takes_as_many_queries_for_forty_as_for_ten(sign_in: Callable[[
     ten = queries()
     add(30)
     assert queries() == ten
+
+
+# Letters
+
+
+def letters_after(day: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Subjects of the letters written on a day from now, at any hour of it, twice."""
+    Letter.objects.all().delete()
+    later = timezone.now() + timedelta(days=day)
+    with monkeypatch.context() as patch:
+        patch.setattr(timezone, "now", lambda: later)
+        rights_letters.look()
+        rights_letters.look()
+    return list(Letter.objects.values_list("subject", flat=True))
+
+
+def test_rights_that_end_are_told_once_per_threshold(
+    sign_in: Callable[[str], Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for role in ("Viewer", "Curator", "Admin"):
+        sign_in(role)
+    actor, retired = make_actor(), make_actor()
+    give_rights(actor, expires_on=days(31))
+    give_rights(retired, expires_on=days(31))
+    retired.retire()
+    assert [letters_after(day, monkeypatch) for day in (0, 1, 2, 24, 25, 31, 32, 33)] == [
+        [],
+        ["Likeness rights: 1 end soon"],
+        [],
+        ["Likeness rights: 1 end soon"],
+        [],
+        [],
+        ["Likeness rights: 1 ended"],
+        [],
+    ]
+    give_rights(actor, expires_on=days(20))  # renewed, so it is told again
+    assert letters_after(0, monkeypatch) == ["Likeness rights: 1 end soon"]
+    letter = Letter.objects.get()
+    assert letter.to == ["curator@studio.example", "admin@studio.example"]
+    assert f"/actors/{actor.pk}/rights" in letter.text
+
+
+def test_what_has_long_ended_is_one_line_and_not_three(sign_in: Callable[[str], Client]) -> None:
+    sign_in("Curator")
+    actor = make_actor()
+    give_rights(actor, expires_on=days(-5))
+    assert rights_letters.tell() == 1
+    assert Letter.objects.get().text.count(actor.number) == 1
+
+
+def test_nothing_counts_as_told_while_nobody_could_read_it() -> None:
+    give_rights(make_actor(), expires_on=days(-5))
+    assert rights_letters.tell() == 0
+    assert not LikenessRights.objects.exclude(told="").exists()
+
+
+def test_a_letter_is_sent_once_and_again_only_when_the_mail_server_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Letter.write("one", ["a@studio.example", ""], "Two\nlines", "Text")
+    assert not Letter.write("one", ["a@studio.example"], "Again", "Text")
+
+    def refuse(*_: object) -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(letters, "send_mail", refuse)
+        with pytest.raises(OSError):  # noqa: PT011  # the task queue tries again
+            letters.send("one")
+    letters.send("one")
+    letters.send("one")
+    assert [(letter.subject, letter.to) for letter in mail.outbox] == [("Two lines", ["a@studio.example"])]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core import mail
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -17,7 +19,7 @@ from actors.models import Letter
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from tests.training.ready import recommended
-from training import budgets, launch
+from training import budget_check, budgets, launch
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
 from training.models import Status, TrainingVersion
 
@@ -200,3 +202,55 @@ def test_a_threshold_is_told_once_a_month(ines: User, used: int, letters_sent: i
     budgets.settle(BudgetEntry.Kind.TRAINING, 1, Decimal(used) / 2, ran=True)
     send_letters()
     assert len(mail.outbox) == letters_sent
+
+
+# The ledger's check
+
+
+def drift() -> list[str]:
+    """What the check finds; it changes nothing."""
+    return list(budget_check.drift(repair=False))
+
+
+def test_a_true_ledger_is_called_true(ines: User, capsys: pytest.CaptureFixture[str]) -> None:
+    start(ines)
+    call_command("check_budgets")
+    assert capsys.readouterr().out == "The ledger is true.\n"
+
+
+def test_trainings_from_before_the_ledger_are_entered(ines: User) -> None:
+    running, ended = start(ines), start(ines)
+    ran(ended, 100)
+    BudgetMonth.objects.all().delete()
+    ended.fail("broken")
+    assert len(drift()) == 2
+    with pytest.raises(CommandError, match="2 wrong"):
+        call_command("check_budgets", stdout=StringIO())
+    assert not BudgetEntry.objects.exists()
+    call_command("check_budgets", "--repair", stdout=StringIO())
+    month = month_of(ines)
+    assert month.spent == 1
+    assert month.reserved == launch.expected_cost(launch.estimate_of(running))
+    assert drift() == []
+
+
+def test_an_open_reservation_of_something_over_is_settled(ines: User) -> None:
+    ended, gone = start(ines), start(ines)
+    ran(ended, 100)
+    TrainingVersion.objects.filter(pk=ended.pk).update(status=Status.FAILED, finished_at=timezone.now())
+    estimate = BudgetEntry.objects.get(object_id=gone.pk).reserved
+    gone.events.all().delete()
+    TrainingVersion.objects.filter(pk=gone.pk)._raw_delete("default")  # type: ignore[attr-defined]
+    assert len(drift()) == 2
+    budget_check.keep_true()
+    assert (month_of(ines).spent, month_of(ines).reserved) == (1 + estimate, 0)
+    assert drift() == []
+
+
+def test_wrong_sums_are_written_again(ines: User) -> None:
+    start(ines)
+    right = month_of(ines).reserved
+    BudgetMonth.objects.update(reserved=77, trainings=9)
+    assert "77" in drift()[0]
+    budget_check.keep_true()
+    assert (month_of(ines).reserved, month_of(ines).trainings) == (right, 1)
