@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 
 from django.conf import settings
@@ -21,8 +22,6 @@ from django.views.decorators.http import require_http_methods
 
 from actors import storage
 from actors.permissions import can
-
-_CHUNK = 64 * 1024
 
 
 @csrf_exempt
@@ -62,13 +61,13 @@ def put_file(request: HttpRequest, key: str) -> HttpResponse:
     The body is read to its end first: an upload that breaks off leaves the old file, or none.
     """
     length = announced(request)
+    if not request.headers.get("Content-Length"):  # Django would read nothing, and store that
+        return HttpResponse("Say how long the body is.", status=411, content_type="text/plain")
     if key.startswith("incoming/") and length > settings.MAX_ZIP_BYTES:
         return HttpResponse("The file is too large.", status=413, content_type="text/plain")
     with tempfile.TemporaryFile() as body:
         try:
-            # A body without an announced length is cut off at once: it could be endless.
-            while body.tell() <= length and (chunk := request.read(_CHUNK)):
-                body.write(chunk)
+            shutil.copyfileobj(request, body)
         except UnreadablePostError:
             return HttpResponse("The upload broke off. Send it again.", status=400, content_type="text/plain")
         if body.tell() != length:
