@@ -106,6 +106,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "trainings/<int:pk>/lora": {"GET": "view"},
     # Files and what the endpoint calls
     "files/<path:key>": {"GET": "signed", "PUT": "signed"},
+    "api/preview-webhook/<str:token>": {"POST": "signed"},
     "api/training-webhook/<str:token>": {"POST": "signed"},
     # The registry and the old paths
     "actors.json": {"GET": "view"},

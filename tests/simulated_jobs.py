@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import random
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from PIL import Image
 
 FINAL = ("COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT")
 
@@ -159,6 +161,9 @@ class SimulatedJobs:
 
     async def _upload(self, job: Job) -> None:
         config = job.input.get("training_config", {})
+        if config.get("mode") == "preview":
+            await self._upload_pictures(job, config["images"])
+            return
         lora = tiny_lora(config.get("model_name", "lora"))
         name = f"{config.get('model_name', 'lora')}.safetensors"
         url = f"https://s3-accelerate.amazonaws.com/studio-loras/{name}"
@@ -174,6 +179,15 @@ class SimulatedJobs:
         job.output = {"loraUrl": url, "loraName": name, "model_info": info}
         if self.faults.progress != "none":
             job.output["progress"] = self._picture(job, 1.0)
+
+    async def _upload_pictures(self, job: Job, images: list[dict[str, Any]]) -> None:
+        if self.faults.uploads:
+            for image in images:
+                if problem := await self._store(image["put_url"], tiny_png(image["seed"])):
+                    job.error = f"A picture could not be stored: {problem}"
+                    return
+        picture = self._preview_picture(images, 1.0)
+        job.output = {"images": picture["images"], "model_info": {}, "progress": picture}
 
     async def _store(self, put_url: str, content: bytes) -> str:
         """What went wrong; empty when it is stored. Like the real worker it tries several times."""
@@ -240,7 +254,26 @@ class SimulatedJobs:
             case _:
                 return self._picture(job, fraction)
 
+    def _preview_picture(self, images: list[dict[str, Any]], fraction: float) -> dict[str, Any]:
+        """A picture is named once it lies in the store, and this worker stores all in the end."""
+        at = "2026-01-01T10:00:00Z"
+        done = fraction == 1
+        return {
+            "stage": "done" if done else "drawing",
+            "step": int(len(images) * fraction),
+            "total_steps": len(images),
+            "stages": [{"stage": "starting", "started_at": at}, {"stage": "drawing", "started_at": at}],
+            "images": [
+                {"image": number, "url": image["url"], "seed": image["seed"]}
+                for number, image in enumerate(images if done else [])
+            ],
+            "log": [{"at": at, "level": "info", "message": f"{len(images)} pictures ordered"}],
+        }
+
     def _picture(self, job: Job, fraction: float) -> dict[str, Any]:
+        config = job.input.get("training_config", {})
+        if config.get("mode") == "preview":
+            return self._preview_picture(config["images"], fraction)
         total = int(job.input.get("training_config", {}).get("max_train_steps", 100))
         step = int(total * fraction)
         at = "2026-01-01T10:00:00Z"
@@ -256,6 +289,13 @@ class SimulatedJobs:
             "samples": [],
             "log": [{"at": at, "level": "info", "message": f"step {step} of {total}"}],
         }
+
+
+def tiny_png(seed: int) -> bytes:
+    """One pixel, of a colour by the seed."""
+    content = io.BytesIO()
+    Image.new("RGB", (1, 1), (seed % 256, seed // 256 % 256, 80)).save(content, "PNG")
+    return content.getvalue()
 
 
 def tiny_lora(name: str) -> bytes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 
 from actors import storage
-from training import payload, tunnel
+from training import checkpoints, payload, tunnel
 from training.launch import estimate_of
 from training.models import TrainingVersion
 from training.parameters import Parameters
@@ -18,14 +19,7 @@ TENANT = "actortrain"
 
 def build(version: TrainingVersion) -> dict[str, Any]:
     """The whole body. Images come from the version, not from the dataset, which may have changed since."""
-    prompts = version.sample_prompts()
-    public = tunnel.public_url()
-
-    def outward(link: str) -> str:
-        """A link to this site as a worker elsewhere reaches it; links to S3 stay as they are."""
-        own = link.startswith(f"{settings.SITE_URL}/")
-        return public + link.removeprefix(settings.SITE_URL) if own else link
-
+    prompts, outward = version.sample_prompts(), outward_links()
     lora_key = version.lora_key
     job_input = payload.build_input(
         parameters=Parameters.from_dict(version.parameters()),
@@ -51,10 +45,21 @@ def build(version: TrainingVersion) -> dict[str, Any]:
             for index in range(len(prompts))
             for key in [version.sample_key(step, index)]
         ],
+        checkpoints=[
+            payload.CheckpointUpload(step, outward(storage.upload_link(key)), storage.own(key).s3)
+            for step in checkpoints.wanted_steps(version)
+            for key in [checkpoints.key_of(version, step)]
+        ],
     )
     return payload.build_body(
         job_input, webhook=webhook_url(version), policy=payload.build_policy(estimate_of(version).high)
     )
+
+
+def outward_links() -> Callable[[str], str]:
+    """Turns a link to this site into one that a worker elsewhere reaches; links to S3 stay as they are."""
+    here, public = f"{settings.SITE_URL}/", f"{tunnel.public_url()}/"
+    return lambda link: public + link.removeprefix(here) if link.startswith(here) else link
 
 
 def webhook_url(version: TrainingVersion) -> str:

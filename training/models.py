@@ -340,6 +340,7 @@ class TrainingVersion(TrainingParameters):
                     outbox.announce(event, self)
                 if to == Status.COMPLETED:
                     measure_later(self.pk)
+                    self._order_preview()
                 if to == Status.FAILED:
                     notices.tell(self, "failed")
                 if to in TERMINAL:
@@ -347,6 +348,11 @@ class TrainingVersion(TrainingParameters):
             else:
                 self.refresh_from_db()
         return bool(moved)
+
+    def _order_preview(self) -> None:
+        from training.previews import order_automatic_preview
+
+        order_automatic_preview(self)
 
     def note(self, message: str, level: str = "info", by: User | None = None) -> None:
         """Writes a line into the timeline without changing the state."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -65,6 +65,15 @@ class SampleUpload:
 
 
 @dataclass(frozen=True)
+class CheckpointUpload:
+    """The address for the LoRA of a step in between."""
+
+    step: int
+    put_url: str
+    url: str
+
+
+@dataclass(frozen=True)
 class SamplePrompt:
     prompt: str
     seed: int
@@ -83,6 +92,7 @@ def build_input(
     prompts: Sequence[SamplePrompt],
     lora: Upload | None = None,
     samples: Sequence[SampleUpload] = (),
+    checkpoints: Sequence[CheckpointUpload] = (),
     seed: int = _SEED,
 ) -> Json:
     """The job's ``input``. The keys that containers in the field read come first and never change."""
@@ -109,6 +119,8 @@ def build_input(
                 for sample in samples
             ],
         }
+        if checkpoints:
+            config["uploads"]["checkpoints"] = [asdict(checkpoint) for checkpoint in checkpoints]
     return {
         "workflow": fill_workflow(parameters),
         "training_data": {

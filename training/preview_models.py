@@ -325,7 +325,7 @@ class PreviewSettings(models.Model):
     with_base = models.BooleanField(
         default=True,
         verbose_name="and the same with the base alone",
-        help_text="Prompts without the trigger are drawn at strength 0 too, so that bleed can be measured.",
+        help_text="Every prompt is drawn at strength 0 too, so that bleed can be measured.",
     )
     keep_checkpoints = models.BooleanField(
         default=True,

@@ -18,6 +18,7 @@ LEVELS = ("info", "warning", "error")
 _MAX_POINTS = 1000
 _MAX_LINES = 500
 _MAX_SAMPLES = 1000
+_MAX_CHECKPOINTS = 100
 
 T = TypeVar("T")
 
@@ -34,6 +35,14 @@ class Sample(TypedDict):
     prompt: int
     url: str
     seed: int
+
+
+class KeptCheckpoint(TypedDict):
+    """The LoRA of a step in between, which lies at ``url`` already."""
+
+    step: int
+    url: str
+    size_bytes: int | None
 
 
 class LogLine(TypedDict):
@@ -53,6 +62,7 @@ class Progress:
     stages: tuple[StageStart, ...] = ()
     loss_history: tuple[tuple[int, float], ...] = ()
     samples: tuple[Sample, ...] = ()
+    checkpoints: tuple[KeptCheckpoint, ...] = ()
     log: tuple[LogLine, ...] = ()
 
 
@@ -87,6 +97,7 @@ def parse_progress(value: object) -> tuple[Progress | None, list[str]]:
             stages=many("stages", _stage_start, len(STAGES) * 4),
             loss_history=many("loss_history", _loss, _MAX_POINTS),
             samples=many("samples", _sample, _MAX_SAMPLES),
+            checkpoints=many("checkpoints", _checkpoint, _MAX_CHECKPOINTS),
             log=many("log", _log_line, _MAX_LINES),
         ),
         notes,
@@ -111,6 +122,20 @@ def _sample(value: object) -> Sample | None:
     if step is None or prompt is None or url is None:
         return None
     return {"step": step, "prompt": prompt, "url": url, "seed": seed or 0}
+
+
+def _checkpoint(value: object) -> KeptCheckpoint | None:
+    step, url = read.integer(read.at(value, "step")), read.address(read.at(value, "url"))
+    if step is None or url is None:
+        return None
+    size = read.integer(read.at(value, "size_bytes"), read.MAX_BIG_INT)
+    return {"step": step, "url": url, "size_bytes": size}
+
+
+def log_lines(value: object) -> list[LogLine]:
+    """The readable lines of a console."""
+    lines = value[-_MAX_LINES:] if isinstance(value, list) else ()
+    return [line for line in map(_log_line, lines) if line is not None]
 
 
 def _log_line(value: object) -> LogLine | None:

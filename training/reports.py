@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.utils import timezone
 
-from training import recovery
+from training import checkpoints, recovery
 from training.job_report import JobReport, JobState, same_job
 from training.models import SampleImage, Status, TrainingVersion
 from training.progress import STAGES, Progress, Sample
@@ -130,6 +130,7 @@ def record_progress(version: TrainingVersion, progress: Progress) -> bool:
     A worker that starts the job anew begins at the first step again: its later start tells it apart.
     """
     added = save_samples(version, progress.samples) if progress.samples else 0
+    added += checkpoints.save(version, progress.checkpoints) if progress.checkpoints else 0
     attempt = _compare_starts(version, progress)
     anew = attempt > 0
     here = (_rank(version.stage), version.step, len(version.log))

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from training import batch_launches, notices, recovery, reports
+from training import batch_launches, notices, preview_sweeping, recovery, reports
 from training.endpoints import EndpointState, connect
 from training.job_report import JobState
 from training.models import RUNNING, Status, TrainingVersion
@@ -77,6 +77,7 @@ class Sweep:
             async_task("training.tasks.stop_job", job_id)
         for endpoint_id, versions in due_by_endpoint(now).items():
             self._look_at(endpoint_id, versions)
+        preview_sweeping.look(now, self.ask)
         settle_unanswered(now)
         settle_expired(now)
         warn_of_waiting(now)
@@ -90,19 +91,26 @@ class Sweep:
             with connect(endpoint_id, hasty=True) as runpod:
                 EndpointState.look(endpoint_id, runpod)
 
-    def _look_at(self, endpoint_id: str, versions: list[TrainingVersion]) -> None:
+    def ask(
+        self, endpoint_id: str, job_ids: list[str]
+    ) -> tuple[RunPod, Mapping[str, JobReport | RunPodError]]:
+        """Asks about as many jobs as the endpoint's limit leaves now; the others wait for the next round."""
         self.see_endpoint(endpoint_id)
         runpod = self._endpoints.get(endpoint_id) or connect(endpoint_id)
         self._endpoints[endpoint_id] = runpod
-        chosen = versions[: self._allowance(endpoint_id)]
-        by_job = {version.job_id: version for version in chosen if version.job_id}
-        if not by_job:
-            return
-        self._looks[endpoint_id].extend([time.monotonic()] * len(by_job))
-        found = runpod.statuses(by_job, deadline=LOOK_SECONDS)
-        trouble = trouble_of_all(found)
-        if trouble:
+        chosen = job_ids[: self._allowance(endpoint_id)]
+        if not chosen:
+            return runpod, {}
+        self._looks[endpoint_id].extend([time.monotonic()] * len(chosen))
+        found = runpod.statuses(chosen, deadline=LOOK_SECONDS)
+        if trouble := trouble_of_all(found):
             EndpointState.troubled(endpoint_id, str(trouble))
+        return runpod, found
+
+    def _look_at(self, endpoint_id: str, versions: list[TrainingVersion]) -> None:
+        by_job = {version.job_id: version for version in versions if version.job_id}
+        runpod, found = self.ask(endpoint_id, list(by_job))
+        trouble = trouble_of_all(found)
         waits: dict[tuple[float, int], list[int]] = {}
         for job_id, result in found.items():
             version = by_job[job_id]
@@ -254,6 +262,7 @@ def work_left() -> bool:
     """Whether anything still needs a sweep."""
     return (
         TrainingVersion.objects.active().exists()
+        or preview_sweeping.work_left()
         or JobToStop.objects.exists()
         or batch_launches.is_hungry(timezone.now())
     )

@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from training.endpoints import connect
-from training.models import TrainingVersion
+from training.models import Preview, TrainingVersion
 from training.runpod import (
     JobReport,
     JobState,
@@ -63,7 +63,7 @@ def belongs_to_another(version: TrainingVersion, report: JobReport) -> bool:
     return bool(version.job_id) and not (report.state == JobState.COMPLETED and report.lora_url)
 
 
-def truth(version: TrainingVersion, report: JobReport) -> JobReport:
+def truth(version: TrainingVersion | Preview, report: JobReport) -> JobReport:
     """What the endpoint says now; the body itself where it no longer answers.
 
     The endpoint waits for our answer, and other people for this thread: it is asked once, briefly.

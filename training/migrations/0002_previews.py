@@ -7,124 +7,302 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('training', '0001_initial'),
+        ("training", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PromptSet',
+            name="PromptSet",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100, unique=True)),
-                ('description', models.TextField(blank=True)),
-                ('subject', models.CharField(choices=[('photographs', 'Photographs'), ('drawn', 'drawn portraits')], default='photographs', max_length=20)),
-                ('lines', models.JSONField(default=list, help_text='Objects with prompt and seed.')),
-                ('is_standard', models.BooleanField(default=False, editable=False, help_text='Drawn by itself for every completed version.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "subject",
+                    models.CharField(
+                        choices=[("photographs", "Photographs"), ("drawn", "drawn portraits")],
+                        default="photographs",
+                        max_length=20,
+                    ),
+                ),
+                ("lines", models.JSONField(default=list, help_text="Objects with prompt and seed.")),
+                (
+                    "is_standard",
+                    models.BooleanField(
+                        default=False,
+                        editable=False,
+                        help_text="Drawn by itself for every completed version.",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-is_standard', 'name'),
+                "ordering": ("-is_standard", "name"),
             },
         ),
         migrations.CreateModel(
-            name='Preview',
+            name="Preview",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('title', models.CharField(max_length=200)),
-                ('automatic', models.BooleanField(default=False, editable=False, help_text='The standard set, drawn when the version was completed.')),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('claimed', 'Claimed'), ('submitted', 'Submitted'), ('done', 'Done'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='pending', editable=False, max_length=20)),
-                ('error', models.TextField(blank=True)),
-                ('stage', models.CharField(blank=True, max_length=40)),
-                ('log', models.JSONField(default=list, editable=False)),
-                ('endpoint_id', models.CharField(blank=True, max_length=200)),
-                ('request_id', models.CharField(max_length=100, unique=True)),
-                ('job_id', models.CharField(blank=True, max_length=200, null=True, unique=True)),
-                ('worker_id', models.CharField(blank=True, max_length=200)),
-                ('delay_ms', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('execution_ms', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('cost_usd', models.DecimalField(blank=True, decimal_places=4, max_digits=12, null=True)),
-                ('next_poll_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('missing_since', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('poll_failures', models.PositiveIntegerField(default=0, editable=False)),
-                ('expires_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('presumed', models.BooleanField(default=False, editable=False, help_text='Ended without word from the endpoint: pictures still count.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('submitted_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='previews', to='training.trainingversion')),
-                ('prompt_set', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='previews', to='training.promptset')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("title", models.CharField(max_length=200)),
+                (
+                    "automatic",
+                    models.BooleanField(
+                        default=False,
+                        editable=False,
+                        help_text="The standard set, drawn when the version was completed.",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("claimed", "Claimed"),
+                            ("submitted", "Submitted"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="pending",
+                        editable=False,
+                        max_length=20,
+                    ),
+                ),
+                ("error", models.TextField(blank=True)),
+                ("stage", models.CharField(blank=True, max_length=40)),
+                ("log", models.JSONField(default=list, editable=False)),
+                ("endpoint_id", models.CharField(blank=True, max_length=200)),
+                ("request_id", models.CharField(max_length=100, unique=True)),
+                ("job_id", models.CharField(blank=True, max_length=200, null=True, unique=True)),
+                ("worker_id", models.CharField(blank=True, max_length=200)),
+                ("delay_ms", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("execution_ms", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("cost_usd", models.DecimalField(blank=True, decimal_places=4, max_digits=12, null=True)),
+                ("next_poll_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("missing_since", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("poll_failures", models.PositiveIntegerField(default=0, editable=False)),
+                ("expires_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "presumed",
+                    models.BooleanField(
+                        default=False,
+                        editable=False,
+                        help_text="Ended without word from the endpoint: pictures still count.",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("submitted_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="previews",
+                        to="training.trainingversion",
+                    ),
+                ),
+                (
+                    "prompt_set",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="previews",
+                        to="training.promptset",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-id',),
+                "ordering": ("-id",),
             },
         ),
         migrations.CreateModel(
-            name='Checkpoint',
+            name="Checkpoint",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('step', models.PositiveIntegerField()),
-                ('url', models.CharField(max_length=1200)),
-                ('size_bytes', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='checkpoints', to='training.trainingversion')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("step", models.PositiveIntegerField()),
+                ("url", models.CharField(max_length=1200)),
+                ("size_bytes", models.PositiveBigIntegerField(blank=True, null=True)),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="checkpoints",
+                        to="training.trainingversion",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('step',),
-                'constraints': [models.UniqueConstraint(fields=('version', 'step'), name='one_checkpoint_per_version_and_step')],
+                "ordering": ("step",),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("version", "step"), name="one_checkpoint_per_version_and_step"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PreviewImage',
+            name="PreviewImage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField(help_text='Its place in the job, from 0.')),
-                ('prompt', models.TextField()),
-                ('with_trigger', models.BooleanField(help_text='Whether the prompt calls for the actor.')),
-                ('seed', models.PositiveBigIntegerField()),
-                ('strength', models.FloatField(help_text='Of the LoRA; 0 is the base alone.')),
-                ('steps', models.PositiveIntegerField(help_text='Of the drawing.')),
-                ('checkpoint_step', models.PositiveIntegerField(blank=True, help_text='The training step its LoRA is from; empty: the finished LoRA.', null=True)),
-                ('url', models.CharField(blank=True, help_text='Empty until it lies in the object store.', max_length=1200)),
-                ('drawn_at', models.DateTimeField(blank=True, null=True)),
-                ('preview', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='images', to='training.preview')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("position", models.PositiveIntegerField(help_text="Its place in the job, from 0.")),
+                ("prompt", models.TextField()),
+                ("with_trigger", models.BooleanField(help_text="Whether the prompt calls for the actor.")),
+                ("seed", models.PositiveBigIntegerField()),
+                ("strength", models.FloatField(help_text="Of the LoRA; 0 is the base alone.")),
+                ("steps", models.PositiveIntegerField(help_text="Of the drawing.")),
+                (
+                    "checkpoint_step",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        help_text="The training step its LoRA is from; empty: the finished LoRA.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "url",
+                    models.CharField(
+                        blank=True, help_text="Empty until it lies in the object store.", max_length=1200
+                    ),
+                ),
+                ("drawn_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "preview",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="images",
+                        to="training.preview",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('preview', 'position'),
-                'constraints': [models.UniqueConstraint(fields=('preview', 'position'), name='one_preview_image_per_position'), models.CheckConstraint(condition=models.Q(('strength__gte', 0)), name='preview_strength_from_zero')],
+                "ordering": ("preview", "position"),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("preview", "position"), name="one_preview_image_per_position"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("strength__gte", 0)), name="preview_strength_from_zero"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='PreviewSettings',
+            name="PreviewSettings",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('automatic', models.BooleanField(default=True, help_text='Once per version, by itself. Each preview costs a short job on the endpoint.', verbose_name='draw the standard set for every completed version')),
-                ('with_base', models.BooleanField(default=True, help_text='Prompts without the trigger are drawn at strength 0 too, so that bleed can be measured.', verbose_name='and the same with the base alone')),
-                ('keep_checkpoints', models.BooleanField(default=True, help_text='For grids of strength and checkpoint. Each takes as much room as the finished LoRA.', verbose_name='keep the LoRA of the steps in between')),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('updated_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "automatic",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Once per version, by itself. Each preview costs a short job on the endpoint.",
+                        verbose_name="draw the standard set for every completed version",
+                    ),
+                ),
+                (
+                    "with_base",
+                    models.BooleanField(
+                        default=True,
+                        help_text="Every prompt is drawn at strength 0 too, so that bleed can be measured.",
+                        verbose_name="and the same with the base alone",
+                    ),
+                ),
+                (
+                    "keep_checkpoints",
+                    models.BooleanField(
+                        default=True,
+                        help_text="For grids of strength and checkpoint. Each takes as much room as the finished LoRA.",
+                        verbose_name="keep the LoRA of the steps in between",
+                    ),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "updated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'preview settings',
-                'constraints': [models.CheckConstraint(condition=models.Q(('pk', 1)), name='one_row_of_preview_settings')],
+                "verbose_name_plural": "preview settings",
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("pk", 1)), name="one_row_of_preview_settings")
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='promptset',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_standard', True)), fields=('subject',), name='one_standard_set_per_subject'),
+            model_name="promptset",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_standard", True)),
+                fields=("subject",),
+                name="one_standard_set_per_subject",
+            ),
         ),
         migrations.AddIndex(
-            model_name='preview',
-            index=models.Index(fields=['status', 'next_poll_at'], name='preview_due'),
+            model_name="preview",
+            index=models.Index(fields=["status", "next_poll_at"], name="preview_due"),
         ),
         migrations.AddConstraint(
-            model_name='preview',
-            constraint=models.UniqueConstraint(condition=models.Q(('automatic', True)), fields=('version',), name='one_automatic_preview_per_version'),
+            model_name="preview",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("automatic", True)),
+                fields=("version",),
+                name="one_automatic_preview_per_version",
+            ),
         ),
     ]
