@@ -18,5 +18,6 @@ urlpatterns = [
     path("", include("actors.urls")),
     path("", include("training.budget_urls")),
     path("", include("training.care_urls")),
+    path("", include("training.analytics_urls")),
     path("", include("training.urls")),
 ]
