@@ -32,7 +32,9 @@ from actors.models import now_iso
 if TYPE_CHECKING:
     from training.models import TrainingVersion
 
-FINISHED, FAILED, MARKED_GOOD = EVENTS = ("training.finished", "training.failed", "version.marked_good")
+FINISHED, FAILED, MARKED_GOOD = "training.finished", "training.failed", "version.marked_good"
+#: All there are. ``training.waits`` and ``training.unanswered`` go with the letters of the same name.
+EVENTS = (FINISHED, FAILED, "training.waits", "training.unanswered", MARKED_GOOD)
 #: Waits before the second, third … attempt: about a day in all.
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 960))
 TIMEOUT_SECONDS = 10

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from training import batch_launches, notices, preview_sweeping, recovery, reports
+from training import batch_launches, notices, outbox, preview_sweeping, recovery, reports
 from training.endpoints import EndpointState, connect
 from training.job_report import JobState
 from training.models import RUNNING, Status, TrainingVersion
@@ -250,12 +250,13 @@ def warn_of_waiting(now: datetime) -> None:
 
 
 def warn(version: TrainingVersion, occasion: notices.Occasion, message: str) -> None:
-    """Says it in the timeline and by letter, once."""
+    """Says it in the timeline, by letter and to other systems, once."""
     with transaction.atomic():
         rows = TrainingVersion.objects.filter(pk=version.pk, warned_at=None, status=version.status)
         if rows.update(warned_at=timezone.now()):
             version.note(message, level="warning")
             notices.tell(version, occasion)
+            outbox.announce(f"training.{occasion}", version)
 
 
 def work_left() -> bool:

@@ -21,7 +21,7 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from tests.factories import make_version
-from training import outbox
+from training import outbox, sweeping
 from training.models import Webhook, WebhookDelivery
 from training.outbox import BACKOFF, EVENTS, deliver, deliver_due
 
@@ -98,6 +98,17 @@ def test_each_event_is_announced_once_and_reaches_the_receiver(webhook: Webhook,
     assert bodies[2]["data"]["version"]["isGood"] is True
     assert bodies[2]["data"]["actor"] == {"id": done.actor_id, "name": done.actor.name}
     assert set(webhook.deliveries.values_list("state", flat=True)) == {"delivered"}
+
+
+def test_a_training_that_waits_long_or_has_no_answer_is_announced_once(webhook: Webhook) -> None:
+    hours_ago = timezone.now() - timedelta(hours=2)
+    waiting = make_version(status="queued", submitted_at=hours_ago)
+    silent = make_version(status="submitting", submitted_at=hours_ago)
+    for _ in range(2):
+        sweeping.warn_of_waiting(timezone.now())
+        sweeping.settle_unanswered(timezone.now() + timedelta(minutes=1))
+    told = WebhookDelivery.objects.order_by("id").values_list("event", "version")
+    assert list(told) == [("training.waits", waiting.pk), ("training.unanswered", silent.pk)]
 
 
 def test_only_the_chosen_events_of_active_webhooks_are_sent(webhook: Webhook) -> None:
