@@ -330,7 +330,7 @@ class TrainingVersion(TrainingParameters):
         **changes: Any,
     ) -> bool:
         """The only writer of ``status``. True when this call is the one that moved it."""
-        with transaction.atomic(), changing(by, message):
+        with transaction.atomic(savepoint=False), changing(by, message):
             rows = TrainingVersion.objects.filter(only or Q(), pk=self.pk, status__in=allowed)
             moved = rows.update(status=to, updated_at=timezone.now(), **changes)
             if moved:

@@ -20,7 +20,10 @@ class UnreadableReportError(ValueError):
 def json_object(body: bytes | str) -> dict[str, Any]:
     """A JSON object that every database takes: without NaN, NUL and lone surrogates."""
     try:
-        data = _clean(json.loads(body))
+        words = body if isinstance(body, str) else body.decode(json.detect_encoding(body), "surrogatepass")
+        data = json.loads(words, parse_constant=_no_number, parse_float=_finite_float)
+        if "\\u" in words or not words.isascii():  # otherwise no text in it can need it
+            data = _clean(data)
     except (ValueError, RecursionError) as error:
         raise UnreadableReportError("The answer is not JSON.") from error
     if not isinstance(data, dict):
@@ -28,12 +31,19 @@ def json_object(body: bytes | str) -> dict[str, Any]:
     return data
 
 
+def _no_number(name: str) -> None:
+    """``NaN`` and ``Infinity`` say nothing."""
+
+
+def _finite_float(digits: str) -> float | None:
+    number = float(digits)
+    return number if math.isfinite(number) else None
+
+
 def _clean(value: Any) -> Any:
     match value:
         case str():
             return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-        case float():
-            return value if math.isfinite(value) else None
         case list():
             return [_clean(item) for item in value]
         case dict():
