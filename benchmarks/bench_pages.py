@@ -25,6 +25,7 @@ SETUP = """
 import django; django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
+call_command("collectstatic", verbosity=0, interactive=False)
 from benchmarks import studio_rows
 studio_rows.fill({actors})
 print(studio_rows.sign_in())

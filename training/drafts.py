@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from actors.models import Actor
+from training.base_models import DEFAULT_PRESET
 from training.models import PARAMETER_NAMES, ParameterDraft
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def draft_of(user: User, actor: Actor) -> ParameterDraft | None:
 
 
 def keep(user: User, actor: Actor, form: ParameterForm) -> None:
-    """Saves the values that can be read; those that are all as recommended are no draft."""
-    if not form.changed_count:
+    """Saves what stands in the fields, readable or not; what is all as recommended is no draft."""
+    if not form.changed_count and form.preset == DEFAULT_PRESET:
         discard(user, actor)
         return
     blank = ParameterDraft()
@@ -29,8 +30,10 @@ def keep(user: User, actor: Actor, form: ParameterForm) -> None:
         try:
             values[name] = spec.read(form.values[name])
         except ValueError:
-            continue  # what is being typed is no number yet
-    ParameterDraft.objects.update_or_create(user=user, actor=actor, defaults=values)
+            continue  # what is being typed is no number yet; its text is kept all the same
+    ParameterDraft.objects.update_or_create(
+        user=user, actor=actor, defaults=values | {"texts": form.values, "preset": form.preset}
+    )
 
 
 def discard(user: User, actor: Actor) -> bool:

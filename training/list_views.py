@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -14,10 +17,13 @@ from django.views.decorators.http import require_safe
 from actors.models import Actor
 from actors.permissions import can, requires
 from actors.requests import PageRequest
+from training.endpoints import EndpointState
 from training.library import PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
+from training.live_parts import short
 from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion
 from training.pages import CountedPaginator, page_links
+from training.queueing import places_of
 from training.standing import standings, with_standing
 
 
@@ -46,6 +52,7 @@ def library(request: PageRequest) -> HttpResponse:
         "people": people,
         "sorts": SORTS.items(),
         "views": [(view, filters.query(view=view)) for view in ("sheet", "table")],
+        "may_train": can(request.user, "train"),
     }
     if not request.htmx or request.htmx.history_restore_request:
         return render(request, "training/library.html", context)
@@ -57,6 +64,7 @@ def library(request: PageRequest) -> HttpResponse:
 ACTIVITY = {
     "": ("All", None),
     "active": ("Active", ACTIVE),
+    "queue": ("Queue", (Status.PENDING, Status.SUBMITTING, Status.QUEUED)),
     "completed": ("Completed", (Status.COMPLETED,)),
     "failed": ("Failed", (Status.FAILED,)),
     "cancelled": ("Cancelled", (Status.CANCELLED,)),
@@ -76,14 +84,22 @@ def activity(request: PageRequest) -> HttpResponse:
     trainings = TrainingVersion.objects.order_by("-created_at", "-pk")
     if statuses := ACTIVITY[asked["status"]][1]:
         trainings = trainings.filter(status__in=statuses)
+    if asked["status"] == "queue":
+        trainings = trainings.order_by(Coalesce("submitted_at", "created_at"), "pk")
     if asked["by"]:
         trainings = trainings.filter(created_by__username=asked["by"])
     if asked["actor"]:
         trainings = trainings.filter(actor__in=Actor.objects.search(asked["actor"]).values("pk"))
     # Keys first: a late page would carry thousands of whole rows past the sort.
     page = Paginator(trainings.values_list("pk", flat=True), 50).get_page(request.GET.get("page"))
+    fragment = request.htmx and not request.htmx.history_restore_request
+    endpoint = EndpointState.current()
+    mark = mark_of(page.object_list, page.paginator.count, endpoint)
+    if fragment and request.GET.get("seen") == mark:
+        return HttpResponse(status=204)
     rows = TrainingVersion.objects.select_related("actor", "created_by").defer(*LONG_FIELDS[1:])
-    shown = rows.in_bulk(page.object_list)
+    shown = rows.prefetch_related(REPEATS).in_bulk(page.object_list)
+    places = places_of(shown.values())
     context = {
         "section": "activity",
         "asked": asked,
@@ -93,13 +109,25 @@ def activity(request: PageRequest) -> HttpResponse:
         ),
         "page": page,
         "page_links": page_links(page, lambda number: activity_query(asked, page=str(number))),
-        "poll_query": activity_query(asked, page=str(page.number)),
-        "pictures": [Picture(shown[pk]) for pk in page.object_list],
+        "poll_query": activity_query(asked, page=str(page.number), seen=mark),
+        "pictures": [(Picture(shown[pk]), places.get(pk)) for pk in page.object_list],
+        "endpoint": endpoint,
         "may_train": can(request.user, "train"),
     }
-    if request.htmx and not request.htmx.history_restore_request:
+    if fragment:
         return render(request, "training/activity_rows.html", context | {"oob": True})
     return render(request, "training/activity.html", context)
+
+
+#: Which version tried another one again, without what lists never read.
+REPEATS = Prefetch("repeated_by", TrainingVersion.objects.defer(*LONG_FIELDS))
+
+
+def mark_of(keys: Sequence[int], count: int, endpoint: EndpointState | None) -> str:
+    """Changes when the rows of a page of trainings do, or what is known of the endpoint."""
+    rows = TrainingVersion.objects.filter(pk__in=keys).order_by("pk")
+    seen = (endpoint.words, endpoint.trouble) if endpoint else ()
+    return short(count, seen, *rows.values_list("pk", "status", "is_good", "updated_at"))
 
 
 def activity_query(asked: dict[str, str], **changes: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -106,18 +105,9 @@ class Picture:
         )
 
     @cached_property
-    def mark(self) -> str:
-        """Changes exactly when the page would: the poll answers nothing while it stays."""
-        version = self.version
-        seen = [
-            version.status,
-            version.is_good,
-            version.updated_at.isoformat(),
-            len(self.samples),
-            len(self.console),
-            self.estimated_step,
-        ]
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+    def repeat(self) -> TrainingVersion | None:
+        """The version that tried the same again; for a failure that has none, a person may."""
+        return max(self.version.repeated_by.all(), key=lambda version: version.number, default=None)
 
     # Time
 

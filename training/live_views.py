@@ -16,8 +16,10 @@ from actors import storage
 from actors.models import Actor
 from actors.permissions import can, requires
 from actors.requests import PageRequest
+from actors.undo import done
 from training import launch, tasks
 from training.live import Picture
+from training.live_parts import Marks, seconds_between_polls, stamp_of
 from training.models import NotCompleted, TrainingVersion
 from training.parameters import ParameterErrors
 from training.queueing import place_of
@@ -32,26 +34,27 @@ NOTHING_NEW = 204
 
 def load(pk: int) -> TrainingVersion:
     """The version with everything a page reads of it."""
-    return get_object_or_404(TrainingVersion.objects.select_related("actor", "created_by", "good_by"), pk=pk)
+    versions = TrainingVersion.objects.select_related("actor", "created_by", "good_by")
+    return get_object_or_404(versions.defer("images", "source"), pk=pk)
 
 
-def picture(request: PageRequest, version: TrainingVersion) -> dict[str, Any]:
-    """What page and fragment share."""
+def picture(request: PageRequest, version: TrainingVersion, stamp: str) -> dict[str, Any]:
+    """What page and fragment share; the stamp was read before the version."""
     scale = "log" if request.GET.get("scale") == "log" else "linear"
     now = Picture(version, logarithmic=scale == "log")
-    place = place_of(version)
-    mark = f"{now.mark}-{place.words}" if place else now.mark
-    again = urlencode({"seen": mark, "scale": scale})
+    marks = Marks.of(stamp, now, scale)
+    again = urlencode({"seen": str(marks), "scale": scale})
     return {
         "section": "activity",
         "version": version,
         "actor": version.actor,
         "now": now,
-        "mark": mark,
-        "place": place,
+        "marks": marks,
+        "place": place_of(version),
         "former": former_good(version.actor) if version.is_good else None,
         "scale": scale,
         "poll_url": f"{reverse('training', args=[version.pk])}?{again}",
+        "poll_seconds": seconds_between_polls(version),
         "may_train": can(request.user, "train"),
         "may_judge": can(request.user, "curate"),
     }
@@ -60,15 +63,22 @@ def picture(request: PageRequest, version: TrainingVersion) -> dict[str, Any]:
 @require_safe
 @requires("view")
 def training(request: PageRequest, pk: int) -> HttpResponse:
-    """The page; for htmx the parts that change, or nothing when nothing has changed."""
+    """The page; for htmx the parts that have changed, or nothing when none has."""
+    fragment = request.htmx and not request.htmx.history_restore_request
+    seen = request.GET.get("seen", "") if fragment else ""
+    stamp = stamp_of(pk)
+    if seen and seen.split(".")[0] == stamp:
+        return HttpResponse(status=NOTHING_NEW)
     version = load(pk)
-    context = picture(request, version)
-    if not request.htmx or request.htmx.history_restore_request:
+    context = picture(request, version, stamp)
+    if not fragment:
         return render(request, "training/training.html", context | {"standing": standing(version.actor_id)})
-    if request.GET.get("seen") == context["mark"]:
-        return HttpResponse(status=STOP_POLLING if not version.is_active else NOTHING_NEW)
+    parts = context["marks"].changed_since(seen)
+    if {"head", "asks"} & set(parts):
+        context["standing"] = standing(version.actor_id)
     status = 200 if version.is_active else STOP_POLLING
-    return render(request, "training/training_live.html", context | {"oob": True}, status=status)
+    context |= {"oob": True, "parts": parts}
+    return render(request, "training/training_live.html", context, status=status)
 
 
 @require_POST
@@ -110,8 +120,13 @@ def mark_good(request: PageRequest, pk: int) -> HttpResponse:
     except NotCompleted as error:
         messages.error(request, str(error))
     else:
-        instead = f" instead of {former.name}" if former and former.pk != version.pk else ""
-        messages.success(request, f"{version.name} is the good version now{instead}.")
+        if former and former.pk != version.pk:
+            back = reverse("roll-back-good", args=[version.actor_id])
+            words = f"{version.name} is the good version now instead of {former.name}."
+            done(request, words, back, instead_of=str(version.pk))
+        else:
+            words = f"{version.name} is the good version now."
+            done(request, words, reverse("unmark-good", args=[version.pk]))
     there = request.POST.get("next", "")
     here = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()})
     return redirect(there if here else version.get_absolute_url())
@@ -129,7 +144,11 @@ def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
     except NothingToRollBack as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, f"{version.name} is the good version again.")
+        words = f"{version.name} is the good version again."
+        if instead_of:
+            done(request, words, reverse("mark-good", args=[instead_of]), reason="The roll-back was undone")
+        else:
+            messages.success(request, words)
     return redirect("versions", actor_id)
 
 
@@ -138,8 +157,10 @@ def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
 def unmark_good(request: PageRequest, pk: int) -> HttpResponse:
     """Takes the mark away."""
     version = load(pk)
+    reason = version.good_reason
     if version.unmark_good(by=request.user):
-        messages.success(request, f"{version.name} is no longer the good version.")
+        words = f"{version.name} is no longer the good version."
+        done(request, words, reverse("mark-good", args=[pk]), reason=reason)
     return redirect(version)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from training.endpoints import EndpointState
@@ -30,13 +32,26 @@ class Place:
 
 def place_of(version: TrainingVersion) -> Place | None:
     """``None`` when it is not in the queue. Two queries, no call to the endpoint."""
-    if version.status != Status.QUEUED or version.submitted_at is None:
-        return None
-    ahead = TrainingVersion.objects.filter(
-        status=Status.QUEUED, endpoint_id=version.endpoint_id, submitted_at__lt=version.submitted_at
-    ).count()
+    return places_of([version]).get(version.pk)
+
+
+def places_of(versions: Iterable[TrainingVersion]) -> dict[int, Place]:
+    """The places of those that are in the queue, by key. Two queries, however many."""
+    asked = [each for each in versions if each.status == Status.QUEUED and each.submitted_at]
+    if not asked:
+        return {}
+    queues: dict[str, list[int]] = defaultdict(list)
+    waiting = TrainingVersion.objects.filter(status=Status.QUEUED, submitted_at__isnull=False)
+    for endpoint_id, pk in waiting.order_by("submitted_at", "pk").values_list("endpoint_id", "pk"):
+        queues[endpoint_id].append(pk)
     state = EndpointState.current()
-    if state is None or state.endpoint_id != version.endpoint_id:
-        return Place(ahead + 1, ahead + 1, cold=False)
-    waiting = max(ahead + 1, state.count("jobs", "inQueue"))
-    return Place(ahead + 1, waiting, state.is_cold, state.trouble)
+    places = {}
+    for version in asked:
+        queue = queues[version.endpoint_id]
+        position = queue.index(version.pk) + 1 if version.pk in queue else 1
+        if state is None or state.endpoint_id != version.endpoint_id:
+            places[version.pk] = Place(position, position, cold=False)
+        else:
+            seen = max(position, state.count("jobs", "inQueue"))
+            places[version.pk] = Place(position, seen, state.is_cold, state.trouble)
+    return places

@@ -127,6 +127,18 @@ class Standing:
         return "?" + urlencode([("v", version.number) for version in chosen]) if len(chosen) > 1 else ""
 
     @property
+    def images_look(self) -> str:
+        """Whether a training may start on the images, as the poster colours their number."""
+        images, stored = self.actor.included_count, self.actor.stored_count
+        fit = images >= IMAGES_FLOOR and stored >= images and self.actor.verdict != Verdict.NOT_FIT
+        return "good" if fit else "attention"
+
+    @property
+    def images_words(self) -> str:
+        """The same in words."""
+        return "fit" if self.images_look == "good" else "not fit"
+
+    @property
     def percent(self) -> int:
         """Share of the steps that the active training has done."""
         return round(100 * self.active.progress_fraction) if self.active else 0

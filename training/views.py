@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
 from actors.requests import PageRequest
+from actors.undo import done
 from training import budgets, costs, drafts, job_body, launch
 from training.estimates import Estimate
 from training.forms import ParameterForm
@@ -45,8 +46,8 @@ def form_for(
     wanted = data.get("from", "")
     source: TrainingVersion | ParameterDraft | None
     source = next((version for version in versions if str(version.pk) == wanted), None)
-    if not wanted and not any(name in data for name in SPECS):
-        source = draft
+    if draft and not wanted and not any(name in data for name in SPECS):
+        source, data = draft, draft.texts | {"preset": draft.preset} | dict(data.items())
     return ParameterForm.read(
         launch.studio_base(),
         actor.stored_count,
@@ -90,7 +91,7 @@ def train_page(
         "endpoint": "this site's own endpoint" if settings.LOCAL_ENDPOINT else "RunPod Serverless",
         "next_number": actor.versions_made + 1,
         "may_train": can(request.user, "train"),
-        "loadable": [version for version in person.versions if version.learning_rate][:30],
+        "loadable": [version for version in person.versions if version.parameters()],
     }
     if request.htmx and request.htmx.target == "train":
         return render(request, "training/train_body.html", context, status=status)
@@ -132,8 +133,10 @@ def keep_draft(request: PageRequest, actor_id: int) -> HttpResponse:
 def discard_draft(request: PageRequest, actor_id: int) -> HttpResponse:
     """Back to the recommended values."""
     actor = get_object_or_404(Actor, pk=actor_id)
-    if drafts.discard(request.user, actor):
-        messages.success(request, "The draft is discarded.")
+    draft = drafts.draft_of(request.user, actor)
+    if draft and drafts.discard(request.user, actor):
+        back = reverse("keep-draft", args=[actor_id])
+        done(request, "The draft is discarded.", back, preset=draft.preset, **draft.texts)
     return redirect("actor", actor_id)
 
 

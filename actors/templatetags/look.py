@@ -6,11 +6,14 @@ from datetime import datetime
 from functools import cache
 
 from django import template
+from django.contrib.messages.storage.base import Message
 from django.template.defaultfilters import date
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from actors.undo import Undo, undo_of
 
 register = template.Library()
 
@@ -39,6 +42,12 @@ def _sprite() -> str:
 def icon(name: str) -> SafeString:
     """One symbol of the sprite; decoration beside a word, so hidden from screen readers."""
     return format_html('<svg class="i" aria-hidden="true"><use href="{}#{}"/></svg>', _sprite(), name)
+
+
+@register.filter
+def undo(message: Message) -> Undo | None:
+    """How to take back what a toast tells."""
+    return undo_of(message)
 
 
 @register.filter

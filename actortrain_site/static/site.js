@@ -37,17 +37,47 @@ export function toast(text) {
   setTimeout(() => box.remove(), 4000);
 }
 
-// Good news leaves by itself; a failure stays until it is read.
-for (const each of document.querySelectorAll(".toast:not(.is-failed)"))
-  setTimeout(() => each.remove(), 10000);
+// Good news leaves by itself, an undo stays longer, a failure stays until it is read.
+for (const each of document.querySelectorAll(".toast:not(.is-failed)")) {
+  const leave = () => (each.matches(":hover, :focus-within") ? setTimeout(leave, 3000) : each.remove());
+  setTimeout(leave, each.querySelector("form") ? 20000 : 10000);
+}
 
+// The banner says what is wrong with the connection, and goes when an answer comes again.
 const offline = document.getElementById("offline");
-document.addEventListener("htmx:sendError", () => (offline.hidden = false));
-addEventListener("offline", () => (offline.hidden = false));
-addEventListener("online", () => (offline.hidden = true));
-document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful) offline.hidden = true;
+function troubled(why) {
+  offline.hidden = !why;
+  for (const each of offline.querySelectorAll("[data-why]")) each.hidden = each.dataset.why !== why;
+}
+document.addEventListener("htmx:sendError", () => troubled("offline"));
+document.addEventListener("htmx:responseError", (event) => {
+  const { elt, xhr } = event.detail;
+  if (elt.matches("[data-poll]") && xhr.status >= 500) troubled("error");
+  else if (xhr.status === 403) toast("Your role does not allow that. Ask an admin of your studio.");
+  else if (xhr.status !== 422) toast(`Nothing was changed: the site answered ${xhr.status}. Try again.`);
 });
+addEventListener("offline", () => troubled("offline"));
+addEventListener("online", () => {
+  troubled("");
+  for (const each of document.querySelectorAll("[data-poll]")) each.dispatchEvent(new Event("wake"));
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful) troubled("");
+});
+
+// What polls asks seldom while nobody looks at the page, and at once when somebody does again.
+const HIDDEN_PAUSE = 30_000;
+let asked = Date.now();
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (!event.detail.elt.matches("[data-poll]")) return;
+  if (document.hidden && Date.now() - asked < HIDDEN_PAUSE) event.preventDefault();
+  else asked = Date.now();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return;
+  for (const each of document.querySelectorAll("[data-poll]")) each.dispatchEvent(new Event("wake"));
+});
+
 // A fragment that became the sign-in page means that the session is over: go there, and come back after.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answered = new URL(event.detail.xhr.responseURL || location.href);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from actors import edits
 from actors.models import Actor, TrainingImage
 from tests.factories import make_actor, make_version
 from training.base_models import EMBEDDED
-from training.models import ParameterDraft, Status, TrainingVersion
+from training.models import EndpointState, ParameterDraft, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
 #: What auto-adjust recommends here.
@@ -31,6 +32,14 @@ def form_of(text: str) -> dict[str, str]:
     fields = re.findall(r'<input class="in[^"]*" id="p-\w+" name="(\w+)" value="([^"]*)"', text)
     chosen = re.findall(r'<select class="in" id="p-\w+" name="(\w+)".*?<option selected>([^<]*)', text)
     return dict(fields) | dict(chosen)
+
+
+def undo(client: Client, text: str) -> Any:
+    """Presses the button of the toast."""
+    form = re.search(r'<form method="post" action="([^"]+)">((?:(?!</form>).)*)<button class="btn">Undo', text)
+    assert form, "There is no Undo."
+    fields = re.findall(r'name="(\w+)" value="([^"]*)"', form[2])
+    return client.post(html.unescape(form[1]), {name: html.unescape(value) for name, value in fields})
 
 
 # The train page
@@ -104,12 +113,17 @@ def test_enter_in_a_field_is_the_preview_and_not_the_start(admin_client: Client)
 def test_an_edited_value_survives_leaving_the_page_until_the_start(admin_client: Client) -> None:
     actor = make_actor()
     page, keep = (reverse(name, args=[actor.pk]) for name in ("actor", "keep-draft"))
-    kept = admin_client.post(keep, {"max_train_steps": "900", "learning_rate": "x"}, headers=HTMX)
+    typed = {"max_train_steps": "900", "learning_rate": "x", "preset": "quick"}
+    kept = admin_client.post(keep, typed, headers=HTMX)
     assert "Draft saved" in kept.text
     assert 'name="max_train_steps"' not in kept.text
     values = form_of(admin_client.get(page).text)
-    assert (values["max_train_steps"], values["learning_rate"]) == ("900", "2e-3")
-    assert "Draft saved" in admin_client.get(page).text
+    # What can't be read yet is kept too, and so is the preset.
+    assert (values["max_train_steps"], values["learning_rate"]) == ("900", "x")
+    again = admin_client.get(page).text
+    assert "Draft saved" in again
+    assert '<option value="quick" selected>' in again
+    values["learning_rate"] = "2e-3"
     # Values in the address win, and looking at them saves nothing.
     assert form_of(admin_client.get(page, {"max_train_steps": "300"}).text)["max_train_steps"] == "300"
     admin_client.post(reverse("start", args=[actor.pk]), values)
@@ -123,6 +137,9 @@ def test_a_draft_is_discarded_by_a_button_or_by_recommended_values(admin_client:
     answer = admin_client.post(reverse("discard-draft", args=[actor.pk]), follow=True)
     assert "The draft is discarded." in answer.text
     assert form_of(answer.text)["max_train_steps"] == STEPS
+    undo(admin_client, answer.text)
+    assert form_of(admin_client.get(page).text)["max_train_steps"] == "900"
+    admin_client.post(reverse("discard-draft", args=[actor.pk]))
     admin_client.post(keep, {"max_train_steps": "900"})
     admin_client.post(keep, {"max_train_steps": "900", "then": "use:max_train_steps"})
     assert form_of(admin_client.get(page).text)["max_train_steps"] == STEPS
@@ -187,7 +204,7 @@ def poll(client: Client, version: TrainingVersion, seen: str = "") -> Any:
 
 
 def seen_in(text: str) -> str:
-    found = re.search(r"seen=(\w+)", text)
+    found = re.search(r"seen=([\w.]+)", text)
     assert found
     return found[1]
 
@@ -201,6 +218,11 @@ def test_the_poll_answers_nothing_until_something_changes(admin_client: Client) 
     assert answer.status_code == 200
     assert "<html" not in answer.text
     assert f"20 <small>of {STEPS} steps" in answer.text
+    # Only what has moved: no open dialog closes, no picture is fetched again.
+    assert set(re.findall(r'id="(\w+)"[^>]* hx-swap-oob', answer.text)) == {"progress", "loss"}
+    version.note("Looked at")
+    answer = poll(admin_client, version, seen_in(answer.text))
+    assert set(re.findall(r'id="(\w+)"[^>]* hx-swap-oob', answer.text)) == {"progress", "console"}
 
 
 def test_within_one_second_the_sites_events_come_before_the_workers_lines(admin_client: Client) -> None:
@@ -237,7 +259,7 @@ def test_polling_stops_when_the_training_is_over(admin_client: Client) -> None:
     version.complete("https://b.s3.us-east-1.amazonaws.com/x.safetensors")
     answer = poll(admin_client, version)
     assert answer.status_code == 286
-    assert "every 2s" not in answer.text
+    assert "every" not in answer.text
     assert "Mark good" in answer.text
 
 
@@ -260,6 +282,22 @@ def test_marking_good_keeps_the_reason_and_takes_the_mark_from_the_former(admin_
     assert "likeness &lt;holds&gt;" in answer.text
     first.refresh_from_db()
     assert not first.is_good
+    undo(admin_client, answer.text)
+    first.refresh_from_db()
+    assert first.is_good
+
+
+def test_taking_a_good_mark_away_can_be_undone_with_its_reason(admin_client: Client) -> None:
+    version = make_version()
+    answer = admin_client.post(reverse("mark-good", args=[version.pk]), {"reason": "likeness"}, follow=True)
+    undo(admin_client, answer.text)
+    version.refresh_from_db()
+    assert not version.is_good
+    version.mark_good(reason="likeness")
+    answer = admin_client.post(reverse("unmark-good", args=[version.pk]), follow=True)
+    undo(admin_client, answer.text)
+    version.refresh_from_db()
+    assert (version.is_good, version.good_reason) == (True, "likeness")
 
 
 def test_a_failed_training_can_not_be_marked_good(admin_client: Client) -> None:
@@ -277,6 +315,10 @@ def test_trying_again_makes_a_version_with_the_same_parameters(admin_client: Cli
     again = TrainingVersion.objects.get(repeats=failed)
     assert again.max_train_steps == 321
     assert answer.redirect_chain[-1][0] == again.get_absolute_url()
+    for page in (failed.get_absolute_url(), reverse("activity")):
+        text = admin_client.get(page).text
+        assert "Tried again as" in text
+        assert reverse("retry", args=[failed.pk]) not in text
 
 
 def test_checking_an_endpoint_that_is_down_says_so(admin_client: Client, settings: Any) -> None:
@@ -446,6 +488,25 @@ def test_activity_tells_the_whole_error_and_tries_again(admin_client: Client) ->
     text = admin_client.get(reverse("activity")).text
     assert "THE END" in text
     assert f'action="{reverse("retry", args=[failed.pk])}"' in text
+
+
+def test_activity_tells_the_queue_and_what_is_wrong_with_the_endpoint(admin_client: Client) -> None:
+    now = timezone.now()
+    for minutes in (2, 1):
+        make_version(status=Status.QUEUED, submitted_at=now - timedelta(minutes=minutes))
+    text = admin_client.get(reverse("activity"), {"status": "queue"}).text
+    assert text.index("Next in the queue") < text.index("Number 2 in the queue")
+    EndpointState.troubled("local", "Connection refused.")
+    assert "Connection refused." in admin_client.get(reverse("activity")).text
+
+
+def test_the_activitys_poll_answers_nothing_until_something_changes(admin_client: Client) -> None:
+    version = make_version(status=Status.TRAINING)
+    address = reverse("activity")
+    asked = {"seen": seen_in(admin_client.get(address).text)}
+    assert admin_client.get(address, asked, headers=HTMX).status_code == 204
+    version.cancel()
+    assert "Cancelled" in admin_client.get(address, asked, headers=HTMX).text
 
 
 def test_a_container_that_reports_no_steps_gets_a_bar_by_the_clock_marked_as_an_estimate(
