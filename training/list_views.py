@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from actors.models import Actor
 from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training.endpoints import EndpointState
 from training.library import PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
 from training.live_parts import short
-from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion
+from training.models import LONG_FIELDS, TrainingVersion
 from training.pages import CountedPaginator, page_links
 from training.queueing import places_of
+from training.selection import STATUSES, Selection
 from training.standing import standings, with_standing
 
 
@@ -61,35 +59,12 @@ def library(request: PageRequest) -> HttpResponse:
     return render(request, template, context | {"oob": True})
 
 
-ACTIVITY = {
-    "": ("All", None),
-    "active": ("Active", ACTIVE),
-    "queue": ("Queue", (Status.PENDING, Status.SUBMITTING, Status.QUEUED)),
-    "completed": ("Completed", (Status.COMPLETED,)),
-    "failed": ("Failed", (Status.FAILED,)),
-    "cancelled": ("Cancelled", (Status.CANCELLED,)),
-}
-
-
 @require_safe
 @requires("view")
 def activity(request: PageRequest) -> HttpResponse:
-    """All trainings of all people, the newest first; by state, by who started them, by actor."""
-    asked = {
-        name: request.GET.get(name, "").replace("\x00", "").strip()[:200]
-        for name in ("status", "by", "actor")
-    }
-    if asked["status"] not in ACTIVITY:
-        asked["status"] = ""
-    trainings = TrainingVersion.objects.order_by("-created_at", "-pk")
-    if statuses := ACTIVITY[asked["status"]][1]:
-        trainings = trainings.filter(status__in=statuses)
-    if asked["status"] == "queue":
-        trainings = trainings.order_by(Coalesce("submitted_at", "created_at"), "pk")
-    if asked["by"]:
-        trainings = trainings.filter(created_by__username=asked["by"])
-    if asked["actor"]:
-        trainings = trainings.filter(actor__in=Actor.objects.search(asked["actor"]).values("pk"))
+    """All trainings of all people, the newest first; what is narrower comes from the dashboard's figures."""
+    asked = Selection.read(request.GET.dict())
+    trainings = asked.in_order()
     # Keys first: a late page would carry thousands of whole rows past the sort.
     page = Paginator(trainings.values_list("pk", flat=True), 50).get_page(request.GET.get("page"))
     fragment = request.htmx and not request.htmx.history_restore_request
@@ -103,13 +78,15 @@ def activity(request: PageRequest) -> HttpResponse:
     context = {
         "section": "activity",
         "asked": asked,
-        "tabs": [(key, label, activity_query(asked, status=key)) for key, (label, _) in ACTIVITY.items()],
+        "tabs": [(key, label, asked.query(status=key)) for key, (label, _) in STATUSES.items()],
+        "applied": asked.applied(),
+        "kept": asked.kept(),
         "people": User.objects.filter(pk__in=TrainingVersion.objects.values("created_by")).order_by(
             "username"
         ),
         "page": page,
-        "page_links": page_links(page, lambda number: activity_query(asked, page=str(number))),
-        "poll_query": activity_query(asked, page=str(page.number), seen=mark),
+        "page_links": page_links(page, lambda number: asked.query(page=str(number))),
+        "poll_query": asked.query(page=str(page.number), seen=mark),
         "pictures": [(Picture(shown[pk]), places.get(pk)) for pk in page.object_list],
         "endpoint": endpoint,
         "may_train": can(request.user, "train"),
@@ -128,8 +105,3 @@ def mark_of(keys: Sequence[int], count: int, endpoint: EndpointState | None) -> 
     rows = TrainingVersion.objects.filter(pk__in=keys).order_by("pk")
     seen = (endpoint.words, endpoint.trouble) if endpoint else ()
     return short(count, seen, *rows.values_list("pk", "status", "is_good", "updated_at"))
-
-
-def activity_query(asked: dict[str, str], **changes: str) -> str:
-    """What is asked for as a query string, with changes on top."""
-    return "?" + urlencode({name: value for name, value in (asked | changes).items() if value})

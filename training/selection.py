@@ -12,6 +12,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.db.models import Case, CharField, Q, Value, When
+from django.db.models.functions import Coalesce
 
 from actors.models import Actor
 from training import failures
@@ -22,6 +23,7 @@ from training.spans import NoSpan, Span, start_of
 STATUSES: dict[str, tuple[str, tuple[Status, ...] | None]] = {
     "": ("All", None),
     "active": ("Active", ACTIVE),
+    "queue": ("Queue", (Status.PENDING, Status.SUBMITTING, Status.QUEUED)),
     "completed": ("Completed", (Status.COMPLETED,)),
     "failed": ("Failed", (Status.FAILED,)),
     "cancelled": ("Cancelled", (Status.CANCELLED,)),
@@ -101,7 +103,22 @@ class Selection:
 
     def query(self, **changes: Any) -> str:
         """As a query string; ``page`` and other changes are put on top."""
-        asked = {
+        asked = self._asked() | changes
+        return "?" + urlencode({name: value for name, value in asked.items() if value})
+
+    def kept(self) -> list[tuple[str, str]]:
+        """What a form for person and actor sends along."""
+        return [
+            (name, value) for name, value in self._asked().items() if value and name not in ("by", "actor")
+        ]
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing narrows it."""
+        return self == Selection()
+
+    def _asked(self) -> dict[str, str]:
+        return {
             "status": self.status,
             "by": self.by,
             "actor": self.actor,
@@ -113,7 +130,6 @@ class Selection:
             "images": self.images,
             "good": self.good,
         }
-        return "?" + urlencode({name: value for name, value in (asked | changes).items() if value})
 
     def rows(self) -> TrainingVersionQuerySet:
         """The versions, in no order."""
@@ -125,6 +141,12 @@ class Selection:
         if self.reason:
             found = found.alias(kind=failures.failure_kind()).filter(status=Status.FAILED, kind=self.reason)
         return found
+
+    def in_order(self) -> TrainingVersionQuerySet:
+        """The newest first; what queues in the order in which it waits."""
+        if self.status == "queue":
+            return self.rows().order_by(Coalesce("submitted_at", "created_at"), "pk")
+        return self.rows().order_by("-created_at", "-pk")
 
     def _where(self) -> Q:
         found = Q()
