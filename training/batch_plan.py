@@ -16,9 +16,9 @@ from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
 from actors.models import Actor
-from training import costs, launch
+from training import budgets, costs, launch
 from training.base_models import auto_adjust
-from training.batch_models import HOLDING, MOST_ACTORS, Batch, BatchItem, ItemState
+from training.batch_models import HOLDING, MOST_ACTORS, NOTHING, Batch, BatchItem, ItemState
 from training.estimates import estimate_seconds
 from training.parameters import Parameters, validate
 from training.presets import preset_named
@@ -208,3 +208,25 @@ def totals(batch: Batch) -> Totals:
         cost=sums["dollars"],
         concurrency=batch.concurrency,
     )
+
+
+def reasons(batch: Batch) -> list[tuple[str, int]]:
+    """Why actors can't start, the most frequent first."""
+    blocked = batch.items.filter(state=ItemState.BLOCKED).order_by().values_list("reason")
+    return list(blocked.annotate(Count("pk")).order_by("-pk__count", "reason")[:8])
+
+
+def warnings(batch: Batch, sums: Totals, person: User) -> list[str]:
+    """What will stop the batch before its end, as far as it is known now."""
+    found = []
+    if batch.ceiling is not None and sums.cost is not None and sums.cost > batch.ceiling:
+        found.append(
+            f"All of them cost about ${sums.cost:.2f}. At ${batch.ceiling:.2f} the batch pauses, and you can "
+            "raise the ceiling then."
+        )
+    try:
+        usage = budgets.usage_of(person)
+        usage.check(sums.cost or NOTHING, trainings=sums.ready, what="This batch")
+    except budgets.OverBudget as over:
+        found.append(f"{over} When it is used up, the batch pauses.")
+    return found

@@ -1,6 +1,6 @@
 """Pages of the trainings."""
 
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from training import list_views, live_views, score_views, styleguide, version_views, views
@@ -21,6 +21,7 @@ urlpatterns = [
     path("actors/<int:actor_id>/roll-back", live_views.roll_back_good, name="roll-back-good"),
     path("styleguide", styleguide.styleguide, name="styleguide"),
     path("activity/", list_views.activity, name="activity"),
+    path("batches/", include("training.batch_urls")),
     path("trainings/<int:pk>/", live_views.training, name="training"),
     path("trainings/<int:pk>/cancel", live_views.cancel, name="cancel"),
     path("trainings/<int:pk>/check", live_views.check_status, name="check-status"),

@@ -1,0 +1,152 @@
+"""One look at a batch: what its page and the list of batches show of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from decimal import Decimal
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from training.batch_models import NOTHING, Batch, BatchItem, BatchState, ItemState
+from training.models import ACTIVE
+
+#: Which items a tab shows: its words, and their states.
+TABS: dict[str, tuple[str, tuple[ItemState, ...]]] = {
+    "": ("All", ()),
+    "ready": ("Can start", (ItemState.PLANNED,)),
+    "waiting": ("Waiting", (ItemState.WAITING,)),
+    "training": ("Training", (ItemState.LAUNCHED,)),
+    "completed": ("Completed", (ItemState.COMPLETED,)),
+    "failed": ("Failed", (ItemState.FAILED,)),
+    "cancelled": ("Cancelled", (ItemState.CANCELLED,)),
+    "blocked": ("Can't start", (ItemState.BLOCKED,)),
+}
+#: State of a batch, or of an item → how the look names it.
+LOOKS: dict[str, str] = {
+    BatchState.PLANNED: "fit",
+    BatchState.RUNNING: "training",
+    BatchState.PAUSED: "attention",
+    BatchState.DONE: "done",
+    BatchState.CANCELLED: "cancelled",
+    ItemState.BLOCKED: "attention",
+    ItemState.WAITING: "fit",
+    ItemState.LAUNCHED: "training",
+    ItemState.COMPLETED: "done",
+    ItemState.FAILED: "failed",
+}
+
+
+class BatchPicture:
+    """What is shown of a batch: how far it is, what it costs, what it waits for."""
+
+    def __init__(self, batch: Batch, counts: dict[str, int], committed: Decimal) -> None:
+        self.batch, self.counts, self.committed = batch, counts, committed
+        self.now = timezone.now()
+
+    @property
+    def look(self) -> str:
+        """The state's name in the look."""
+        return LOOKS[self.batch.state]
+
+    @property
+    def words(self) -> str:
+        """The state in a word."""
+        return BatchState(self.batch.state).label
+
+    def number(self, *states: ItemState) -> int:
+        """How many items are in these states."""
+        return sum(self.counts.get(state, 0) for state in states)
+
+    @property
+    def blocked(self) -> int:
+        """Those that can't start."""
+        return self.number(ItemState.BLOCKED)
+
+    @property
+    def total(self) -> int:
+        """All others."""
+        return sum(self.counts.values()) - self.blocked
+
+    @property
+    def completed(self) -> int:
+        """Those that have a LoRA."""
+        return self.number(ItemState.COMPLETED)
+
+    @property
+    def failed(self) -> int:
+        """Those that failed."""
+        return self.number(ItemState.FAILED)
+
+    @property
+    def training(self) -> int:
+        """Those that train now."""
+        return self.number(ItemState.LAUNCHED)
+
+    @property
+    def waiting(self) -> int:
+        """Those whose turn comes."""
+        return self.number(ItemState.WAITING)
+
+    @property
+    def can_retry(self) -> int:
+        """How many could be tried again."""
+        return self.failed + self.blocked if self.batch.state != BatchState.CANCELLED else 0
+
+    @property
+    def percent_of_ceiling(self) -> int:
+        """How much of the ceiling is used."""
+        ceiling = self.batch.ceiling
+        return min(100, round(100 * self.committed / ceiling)) if ceiling else 0
+
+    @property
+    def waits_for(self) -> str:
+        """Why a running batch launches nothing just now, where its times are the reason."""
+        batch = self.batch
+        if batch.state != BatchState.RUNNING or batch.may_launch_at(self.now) or not self.waiting:
+            return ""
+        if batch.starts_at and self.now < batch.starts_at:
+            return f"Nothing is launched before {timezone.localtime(batch.starts_at):%-d %b %H:%M}."
+        if batch.daily_from:
+            zone = "" if batch.time_zone == timezone.get_current_timezone_name() else f", {batch.time_zone}"
+            clock = self.now.astimezone(ZoneInfo(batch.time_zone))
+            return f"Launches go on at {batch.daily_from:%H:%M}{zone}; it is {clock:%H:%M} there now."
+        return ""
+
+    @cached_property
+    def remaining(self) -> float | None:
+        """Seconds of training to come, side by side; the queue and the times of the day aside."""
+        if not self.batch.is_open:
+            return None
+        waiting = self.batch.items.filter(state=ItemState.WAITING).aggregate(left=Sum("seconds", default=0.0))
+        running = self.batch.items.filter(state=ItemState.LAUNCHED, version__status__in=ACTIVE)
+        parts = running.values_list("seconds", "version__step", "version__max_train_steps")
+        rest = sum(seconds * (1 - min(1.0, step / (steps or 1))) for seconds, step, steps in parts)
+        return float(waiting["left"] + rest) / self.batch.concurrency
+
+    @cached_property
+    def mark(self) -> str:
+        """Changes whenever the page would look different."""
+        steps = self.batch.items.filter(state=ItemState.LAUNCHED).order_by("pk")
+        seen = steps.values_list("pk", "version__status", "version__step", "version__stage")
+        facts = (self.counts, self.committed, self.batch.state, self.batch.note, self.waits_for, *seen)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def picture(batch: Batch) -> BatchPicture:
+    """Of one batch."""
+    return BatchPicture(batch, batch.counts(), batch.committed())
+
+
+def pictures(batches: list[Batch]) -> list[BatchPicture]:
+    """Of many: one query, however many there are."""
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    costs: dict[int, Decimal] = defaultdict(lambda: NOTHING)
+    rows = BatchItem.objects.filter(batch__in=batches).order_by().values_list("batch", "state")
+    for batch, state, number, gone, held in rows.annotate(Count("pk"), Sum("spent"), Sum("reserved")):
+        counts[batch][state] = number
+        costs[batch] += Decimal(gone) + Decimal(held)
+    return [BatchPicture(batch, counts[batch.pk], costs[batch.pk]) for batch in batches]

@@ -1,0 +1,14 @@
+"""Pages of batches, below ``batches/``."""
+
+from django.urls import path
+
+from training import batch_views as views
+
+urlpatterns = [
+    path("", views.all_batches, name="batches"),
+    path("new", views.new_batch, name="batch-new"),
+    path("matching", views.matching_ids, name="batch-matching"),
+    path("<int:pk>/", views.batch, name="batch"),
+    path("<int:pk>/change", views.change, name="batch-change"),
+    path("<int:pk>/<slug:verb>", views.act, name="batch-act"),
+]

@@ -1,0 +1,237 @@
+"""Pages of batches: choose actors, look at the plan, watch it run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse, QueryDict
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from actors.permissions import can, requires
+from actors.requests import PageRequest
+from training import batch_choice, batch_plan, batches
+from training.batch_forms import form_of
+from training.batch_picture import LOOKS, TABS, picture, pictures
+from training.batch_plan import CannotPlan
+from training.library import Filters, Library
+from training.models import LONG_FIELDS, Batch
+from training.pages import CountedPaginator, page_links
+from training.parameters import ParameterErrors
+
+PER_PAGE = 50
+#: htmx stops polling when it gets this status.
+STOP_POLLING = 286
+NOTHING_NEW = 204
+
+
+def load(pk: int) -> Batch:
+    """The batch with the people in it, or 404."""
+    return get_object_or_404(Batch.objects.select_related("created_by", "begun_by"), pk=pk)
+
+
+@require_safe
+@requires("view")
+def all_batches(request: PageRequest) -> HttpResponse:
+    """All batches, the newest first."""
+    rows = Batch.objects.select_related("created_by")
+    page = Paginator(rows, 25).get_page(request.GET.get("page"))
+    context = {
+        "section": "batches",
+        "page": page,
+        "page_links": page_links(page, lambda number: f"?page={number}"),
+        "pictures": pictures(list(page.object_list)),
+        "may_train": can(request.user, "train"),
+    }
+    return render(request, "training/batches.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires("train")
+def new_batch(request: PageRequest) -> HttpResponse:
+    """Chooses actors, and makes a plan of them. Nothing is launched."""
+    if request.method == "POST":
+        return plan_batch(request)
+    return choose(request, request.GET.get("query", ""))
+
+
+def choose(request: PageRequest, query: str, status: int = 200, **more: Any) -> HttpResponse:
+    """The ways to choose; ``query`` are the library's filters."""
+    filters = Filters.read(QueryDict(query.removeprefix("?")))
+    found = Library(filters)
+    context = {
+        "section": "batches",
+        "query": filters.query(),
+        "applied": [words for words, _ in found.applied()],
+        "words": filters.q,
+        "matching": found.left,
+        "without_good": len(batch_choice.fit_without_good().ids),
+    }
+    return render(request, "training/batch_new.html", context | more, status=status)
+
+
+def plan_batch(request: PageRequest) -> HttpResponse:
+    """Reads the choice; unknown ids are named, and the plan is made of the others."""
+    source, text = request.POST.get("source", "ids"), request.POST.get("ids", "")
+    match source:
+        case "filter":
+            chosen = batch_choice.by_filters(request.POST.get("query", ""))
+        case "fit":
+            chosen = batch_choice.fit_without_good()
+        case _:
+            upload = request.FILES.get("csv")
+            written = upload.read(batch_choice.MOST_CHARACTERS).decode(errors="replace") if upload else ""
+            # Without a script the library sends one field for each box.
+            chosen = batch_choice.by_list("\n".join([*request.POST.getlist("actor"), text, written]))
+    if chosen.complaint:
+        messages.warning(request, chosen.complaint)
+    try:
+        batch = batch_plan.make(chosen.ids, by=request.user)
+    except (CannotPlan, ParameterErrors) as error:
+        return choose(
+            request,
+            request.POST.get("query", ""),
+            422,
+            error=f"{error} {chosen.complaint}".strip(),
+            ids=text,
+        )
+    if chosen.complaint:
+        batch.tell(chosen.complaint, request.user)
+    return redirect(batch)
+
+
+@require_safe
+@requires("view")
+def batch(request: PageRequest, pk: int) -> HttpResponse:
+    """The plan; once it has begun, the batch live. For htmx only what changes."""
+    found = load(pk)
+    if found.is_planned:
+        return plan_page(request, found)
+    context = items_of(request, found) | {"now": picture(found)}
+    context["mark"] = context["now"].mark
+    if not request.htmx or request.htmx.history_restore_request:
+        context |= {"form": form_of(found), "events": found.events.select_related("by").order_by("-pk")[:50]}
+        return render(request, "training/batch_live.html", context)
+    if request.GET.get("seen") == context["mark"]:
+        return HttpResponse(status=NOTHING_NEW if found.is_open else STOP_POLLING)
+    context["events"] = found.events.select_related("by").order_by("-pk")[:50]
+    status = 200 if found.is_open else STOP_POLLING
+    return render(request, "training/batch_live_parts.html", context | {"oob": True}, status=status)
+
+
+def plan_page(request: PageRequest, found: Batch, form: Any = None, status: int = 200) -> HttpResponse:
+    """Each actor's parameters and time, the sums, and what can be set."""
+    totals = batch_plan.totals(found)
+    context = items_of(request, found) | {
+        "form": form or form_of(found),
+        "totals": totals,
+        "reasons": batch_plan.reasons(found),
+        "warnings": batch_plan.warnings(found, totals, request.user),
+        "events": found.events.select_related("by").order_by("-pk")[:50],
+    }
+    return render(request, "training/batch_plan.html", context, status=status)
+
+
+def items_of(request: PageRequest, found: Batch) -> dict[str, Any]:
+    """One page of the items, by state."""
+    tab = request.GET.get("show", "")
+    tab = tab if tab in TABS else ""
+    counts = found.counts()
+    items = found.items.select_related("actor", "version__actor").order_by(*found.queue(), "pk")
+    items = items.defer(*(f"version__{name}" for name in LONG_FIELDS), "actor__source")
+    states = TABS[tab][1]
+    if states:
+        items = items.filter(state__in=states)
+    number = sum(count for state, count in counts.items() if not states or state in states)
+    page = CountedPaginator(items, PER_PAGE, number).get_page(request.GET.get("page"))
+
+    def query(**changes: Any) -> str:
+        asked = {"show": tab} | changes
+        return "?" + urlencode({name: value for name, value in asked.items() if value})
+
+    return {
+        "section": "batches",
+        "batch": found,
+        "items": [(item, LOOKS.get(item.state, "fit")) for item in page.object_list],
+        "page": page,
+        "page_links": page_links(page, lambda number: query(page=number)),
+        "tabs": [
+            (key, label, sum(counts.get(state, 0) for state in states) if states else sum(counts.values()))
+            for key, (label, states) in TABS.items()
+        ],
+        "tab": tab,
+        "here": query(page=page.number if page.number > 1 else ""),
+        "may_train": can(request.user, "train"),
+    }
+
+
+@require_POST
+@requires("train")
+def change(request: PageRequest, pk: int) -> HttpResponse:
+    """Other settings; of a plan also its preset and values, and then it is made anew."""
+    found = load(pk)
+    form = form_of(found, request.POST)
+    if form.is_valid():
+        try:
+            batches.change(found, request.user, **form.settings())
+        except (batches.NotPossible, CannotPlan, ParameterErrors) as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, "The plan is made anew." if found.is_planned else "Changed.")
+            return redirect(found)
+    elif found.is_planned:
+        return plan_page(request, found, form, status=422)
+    else:
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+    return redirect(found)
+
+
+def _discard(found: Batch, _by: Any) -> None:
+    batches.discard(found)
+
+
+def _look_again(found: Batch, _by: Any) -> None:
+    batches.look_again(found)
+
+
+#: What a button does, and what is said of it.
+VERBS: dict[str, tuple[Callable[[Batch, Any], object], str]] = {
+    "begin": (batches.begin, "The batch has begun."),
+    "look-again": (_look_again, "Every actor was looked at again."),
+    "pause": (batches.pause, "Paused: nothing more is launched, and trainings that run go on."),
+    "resume": (batches.resume, "It goes on."),
+    "cancel": (batches.cancel, "Cancelled. Trainings that ran are being stopped."),
+    "retry": (batches.retry_failed, "They wait for their turn again."),
+    "discard": (_discard, "The plan is gone."),
+}
+
+
+@require_POST
+@requires("train")
+def act(request: PageRequest, pk: int, verb: str) -> HttpResponse:
+    """One of ``VERBS``."""
+    if verb not in VERBS:
+        raise Http404
+    found = load(pk)
+    do, said = VERBS[verb]
+    try:
+        do(found, request.user)
+    except (batches.NotPossible, CannotPlan, ParameterErrors) as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, said)
+        if verb == "discard":
+            return redirect("batches")
+    return redirect(found)
+
+
+@require_safe
+@requires("train")
+def matching_ids(request: PageRequest) -> HttpResponse:
+    """The ids of everyone whom the library's filters leave, one a line: "select all"."""
+    ids = batch_choice.by_filters(request.GET.urlencode()).ids
+    return HttpResponse("\n".join(str(pk) for pk in ids), content_type="text/plain")
