@@ -98,17 +98,22 @@ class Comparison:
     """Versions in the order of their numbers; everything is read in three queries."""
 
     def __init__(
-        self, chosen: Iterable[TrainingVersion], scores: Mapping[int, VersionScore] | None = None
+        self,
+        chosen: Iterable[TrainingVersion],
+        scores: Mapping[int, VersionScore] | None = None,
+        *,
+        logarithmic: bool = False,
     ) -> None:
+        self.logarithmic = logarithmic
         pks = [version.pk for version in chosen]
         rows = TrainingVersion.objects.filter(pk__in=pks).select_related("actor", "dataset_revision")
         self.versions = list(rows.order_by("number"))
         self.scores = scores or {}
 
     @staticmethod
-    def query(numbers: Iterable[int], **more: int) -> str:
+    def query(numbers: Iterable[int], **more: int | str) -> str:
         """The address of a comparison."""
-        return "?" + urlencode([("v", number) for number in numbers] + list(more.items()))
+        return "?" + urlencode([*(("v", number) for number in numbers), *more.items()])
 
     @property
     def title(self) -> str:
@@ -175,6 +180,7 @@ class Comparison:
         return charts.loss_chart(
             points(newest),
             max(version.max_train_steps or 0 for version in self.versions),
+            logarithmic=self.logarithmic,
             others=[points(version) for version in others],
         )
 
@@ -226,8 +232,18 @@ class Comparison:
 
     def links(self) -> list[tuple[Part, str]]:
         """Each part with its address."""
-        numbers = [version.number for version in self.versions]
-        return [(part, self.query(numbers, part=part.percent)) for part in self.parts]
+        scale = {"scale": "log"} if self.logarithmic else {}
+        return [(part, self.query(self.numbers, part=part.percent, **scale)) for part in self.parts]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [version.number for version in self.versions]
+
+    def scales(self, part: Part | None) -> list[tuple[str, str, bool]]:
+        """Words and address of each scale of the loss, and whether it is this one; the part stays."""
+        at: dict[str, int | str] = {"part": part.percent} if part else {}
+        linear, log = self.query(self.numbers, **at), self.query(self.numbers, **at, scale="log")
+        return [("Linear", linear, not self.logarithmic), ("Log", log, self.logarithmic)]
 
 
 def points(version: TrainingVersion) -> list[tuple[int, float]]:

@@ -7,7 +7,8 @@ start is configured or learned, the idle time is an allowance, and both are show
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
@@ -99,8 +100,22 @@ def bill_for(seconds: float, source: Literal["estimate", "running", "told"] = "e
 
 def bill_of(version: TrainingVersion, now: datetime) -> Bill | None:
     """By the endpoint's own time once it has told it, else by the clock; nothing before a worker has it."""
-    if version.execution_ms:
-        return bill_for(version.execution_ms / 1000, "told")
-    if version.started_at is None:
-        return None
-    return bill_for(((version.finished_at or now) - version.started_at).total_seconds(), "running")
+    return bills_of([version], now).get(version.pk)
+
+
+def bills_of(versions: Iterable[TrainingVersion], now: datetime) -> dict[int, Bill]:
+    """The bills of those that have run, by key; price and start of a worker are asked once."""
+    spent: dict[int, tuple[float, Literal["running", "told"]]] = {}
+    for version in versions:
+        if version.execution_ms:
+            spent[version.pk] = version.execution_ms / 1000, "told"
+        elif version.started_at:
+            clock = (version.finished_at or now) - version.started_at
+            spent[version.pk] = clock.total_seconds(), "running"
+    blank = bill_for(0) if spent else None
+    if blank is None:
+        return {}
+    return {
+        pk: replace(blank, execution_seconds=seconds, execution_source=source)
+        for pk, (seconds, source) in spent.items()
+    }

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from actors.models import TrainingImage
@@ -16,6 +17,7 @@ from actors.requests import PageRequest
 from training.actor_history import actor_history
 from training.base_models import base_model
 from training.comparing import FEWEST, MOST, Comparison
+from training.costs import bills_of
 from training.forms import written
 from training.models import LONG_FIELDS, SampleImage, Status, TrainingEvent, TrainingVersion
 from training.parameters import SPECS
@@ -33,11 +35,13 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
     samples = samples_of(person.versions)
     older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
     scores = scores_of(person.versions)
+    bills = bills_of(person.versions, timezone.now())
     rows = [
         {
             "version": version,
             "samples": samples.get(version.pk, []),
             "score": scores.get(version.pk),
+            "bill": bills.get(version.pk),
             "differences": differences(version, older.get(version.pk)),
         }
         for version in person.versions
@@ -122,14 +126,17 @@ def compare(request: PageRequest, actor_id: int) -> HttpResponse:
     }
     if len(chosen) >= FEWEST:
         scores = scores_of(chosen[:MOST])
-        comparison = Comparison(chosen[:MOST], scores)
+        logarithmic = request.GET.get("scale") == "log"
+        comparison = Comparison(chosen[:MOST], scores, logarithmic=logarithmic)
+        part = comparison.part(request.GET.get("part", ""))
         again = Comparison.query(version.number for version in comparison.versions)
         context |= {
             "comparison": comparison,
             "newest": comparison.versions[-1],
             "scores": [scores[version.pk] for version in comparison.versions if version.pk in scores],
             "suggestion": suggest(scores.values()),
-            "part": comparison.part(request.GET.get("part", "")),
+            "part": part,
+            "scales": comparison.scales(part),
             "left_out": [version.name for version in chosen[MOST:]],
             "references": references(actor_id),
             "choose_again": reverse("versions", args=[actor_id]) + again,
