@@ -122,7 +122,7 @@ class EndpointHealthView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Jobs and workers by RunPod's own words."""
-        with connect() as runpod:
+        with connect(hasty=True) as runpod:
             health = runpod.health()
         return Response(
             {
