@@ -10,14 +10,17 @@ import pytest
 from django.contrib.auth.models import AbstractUser
 from django.core.files.storage import storages
 from django.db import connection
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.fixtures import Settings as SettingsWrapper
 from pytest_django.live_server_helper import LiveServer
 from pytest_django.plugin import DjangoDbBlocker
 
+from actors import storage
 from tests.chromium import ARGUMENTS, find_chromium
 from tests.s3_server import S3Server, serve_s3
 
+#: Two cores and other work: what is seen late is seen.
+expect.set_options(timeout=20_000)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 
 
@@ -57,6 +60,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture
 def s3_storage(s3: S3Server, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The site's default storage lies on the S3 server, as with ``S3_BUCKET`` set."""
+    use_s3(s3, settings, monkeypatch)
+    return s3
+
+
+def use_s3(s3: S3Server, settings: SettingsWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the site keep its files there."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
     settings.S3_BUCKET, settings.S3_ENDPOINT_URL, settings.S3_REGION = s3.bucket, s3.url, "us-east-1"
@@ -74,7 +83,7 @@ def s3_storage(s3: S3Server, settings: SettingsWrapper, monkeypatch: pytest.Monk
         "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
     }
     assert type(storages["default"]).__name__ == "S3Storage"
-    return s3
+    storage.s3_client.cache_clear()
 
 
 @pytest.fixture(scope="session")

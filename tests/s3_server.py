@@ -31,9 +31,10 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve_s3(folder: Path) -> Iterator[S3Server]:
+def serve_s3(folder: Path, origin: str = "") -> Iterator[S3Server]:
+    """Over a folder; pages of ``origin`` may send to it, as a bucket's CORS rules would allow."""
     bucket = folder / "actors-bucket"
-    bucket.mkdir()
+    bucket.mkdir(parents=True)
     port = free_port()
     server = S3Server(f"http://127.0.0.1:{port}", bucket.name, "test-access-key", "test-secret-key", bucket)
     command = [
@@ -47,6 +48,7 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
         "--no-checksum",
     ]
     command += ["--auth-key", f"{server.access_key},{server.secret_key}", "--config", "", str(folder)]
+    command += ["--allow-origin", origin] if origin else []
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port, process)

@@ -33,7 +33,11 @@ function put(url, file, onProgress) {
     request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () =>
       request.status < 300 ? resolve() : reject(new Error(`the store answered ${request.status}`));
-    request.onerror = () => reject(new Error("no connection"));
+    // A browser doesn't say which: no connection, or a bucket without a CORS rule for this site.
+    const why = url.startsWith("/") || new URL(url).origin === location.origin
+      ? "no connection"
+      : "no connection to the object store, or its bucket does not allow PUT from this site (see docs/datasets.md)";
+    request.onerror = () => reject(new Error(why));
     request.send(file);
   });
 }
@@ -141,13 +145,11 @@ function summary() {
 async function add(files) {
   const wanted = [...files].filter((file) => file.size && !file.name.startsWith("."));
   document.getElementById("add-images").hidePopover();
-  for (const file of wanted) {
-    const entry = { actor, file, name: file.name, id: null };
-    await store.save(entry); // before anything is sent: a reload goes on from here
-    show(entry, "waiting", "");
-    queue.push(entry);
-    pump();
-  }
+  const entries = wanted.map((file) => ({ actor, file, name: file.name, id: null }));
+  for (const entry of entries) show(entry, "waiting", "");
+  await Promise.all(entries.map(store.save)); // all of them before anything is sent: a reload loses none
+  queue.push(...entries);
+  pump();
   if (!wanted.length) toast("There was no file in it");
 }
 

@@ -11,7 +11,9 @@ async function run(mode, use) {
   const database = await opened;
   if (!database) return null;
   return new Promise((resolve) => {
-    const request = use(database.transaction("files", mode).objectStore("files"));
+    const transaction = database.transaction("files", mode);
+    const request = use(transaction.objectStore("files"));
+    transaction.onabort = () => resolve(null); // the disk is full: uploads work, resuming does not
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => resolve(null);
   });

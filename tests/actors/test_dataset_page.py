@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
-from actors import edits, ingest, storage, tasks
+from actors import edits, storage
 from actors.models import Actor, TrainingDataset
-from tests.actors.pictures import as_bytes, as_file
+from tests.actors.browsing import fill, make_files, open_dataset
 from tests.factories import make_actor
-from worker.portraits import paint, random_portrait, random_scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -28,32 +26,6 @@ def actor(transactional_db: None) -> Actor:
     actor = make_actor(images=0)
     TrainingDataset.objects.filter(actor=actor).update(kind=TrainingDataset.Kind.DRAWN)
     return actor
-
-
-def make_files(folder: Path, count: int) -> list[Path]:
-    rng = random.Random(3)
-    person = random_portrait(rng)
-    paths = []
-    for number in range(count):
-        path = folder / f"{number:02d}.png"
-        path.write_bytes(as_bytes(paint(random_scene(person, rng), 520, 1)))
-        paths.append(path)
-    return paths
-
-
-def fill(actor: Actor, count: int) -> None:
-    rng = random.Random(4)
-    person = random_portrait(rng)
-    for number in range(count):
-        scene = random_scene(person, rng)
-        ingest.take_in(
-            actor.dataset, as_file(paint(scene, 520, 1)), f"{number}.png", caption=scene.caption(actor.name)
-        )
-    tasks.inspect(actor.dataset.pk)
-
-
-def open_dataset(page: Page, actor: Actor) -> None:
-    page.goto(f"/actors/{actor.pk}/dataset")
 
 
 def test_thirty_files_survive_a_lost_connection_and_a_reload(
@@ -78,7 +50,7 @@ def test_thirty_files_survive_a_lost_connection_and_a_reload(
     page.route("**/finish", pass_on)
     page.get_by_role("button", name="Add images").click()
     page.get_by_label("Files").set_input_files(make_files(tmp_path, 30))
-    expect(page.get_by_text("Trying again").first).to_be_visible()
+    expect(page.get_by_text("Trying again").first).to_be_visible(timeout=60_000)
     assert 0 < actor.dataset.images.count() < 30
     page.reload()
     expect(page.get_by_text("Trying again").first).to_be_visible()
