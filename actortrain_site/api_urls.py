@@ -8,6 +8,7 @@ from actors import api, registry_api
 from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
 from training import health_views, old_paths, studio_api
+from training.analytics_api import AnalyticsView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("actors", api.ActorViewSet, basename="actor")
@@ -22,6 +23,7 @@ urlpatterns = [
     path("registry/import", registry_api.ImportView.as_view()),
     path("registry/export", registry_api.ExportView.as_view()),
     path("presets", studio_api.PresetsView.as_view()),
+    path("analytics", AnalyticsView.as_view()),
     path("auto-adjust", studio_api.AutoAdjustView.as_view()),
     path("estimate", studio_api.EstimateView.as_view()),
     path("ngrok/status", health_views.TunnelStatusView.as_view()),

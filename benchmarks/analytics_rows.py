@@ -28,10 +28,10 @@ UPDATE training_trainingversion SET
   image_count = 8 + id * 13 %% 70,
   created_by_id = (%s::int[])[1 + id %% {people}],
   preset_revision_id = (%s::int[])[1 + id %% 4],
-  preset_edited = id %% 5 = 0,
+  preset_edited = id %% 5 = 0 AND id %% 4 < 3,
   status = CASE WHEN NOT is_good AND id %% 9 = 0 THEN 'failed'
                 WHEN NOT is_good AND id %% 31 = 0 THEN 'cancelled' ELSE status END,
-  error = CASE WHEN NOT is_good AND id %% 9 = 0 THEN (%s::text[])[1 + id %% {errors}] ELSE error END,
+  error = CASE WHEN NOT is_good AND id %% 9 = 0 THEN (%s::text[])[1 + id / 9 %% {errors}] ELSE error END,
   good_at = CASE WHEN is_good THEN now() - (id * 7919 %% {days} - 1) * interval '1 day' END,
   first_good_at = CASE WHEN is_good THEN now() - (id * 7919 %% {days} - 1) * interval '1 day' END
 """

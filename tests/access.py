@@ -153,6 +153,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "api/registry/import": {"POST": "curate"},
     "api/registry/export": {"GET": "view"},
     "api/presets": {"GET": "view"},
+    "api/analytics": {"GET": "view"},
     "api/auto-adjust": {"POST": "view"},
     "api/estimate": {"POST": "view"},
     "api/endpoint/health": {"GET": "view"},

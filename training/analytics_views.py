@@ -17,7 +17,7 @@ from actors.requests import PageRequest
 from training import analytics, analytics_csv, figure_charts
 from training.library import Filters
 from training.spans import DEFAULT_LENGTH, LENGTHS, NoSpan, Span
-
+from training.state_faces import faces
 
 #: What the parts of a bar are, from below upwards.
 OUTCOME_KEY = (
@@ -40,6 +40,7 @@ def dashboard(request: PageRequest) -> HttpResponse:
         span, problem = Span.of_days(DEFAULT_LENGTH), str(error)
     only = whose_costs(request.user)
     report = analytics.report(span, only)
+    pictures = faces()
     context: dict[str, Any] = {
         "section": "dashboard",
         "report": report,
@@ -48,7 +49,7 @@ def dashboard(request: PageRequest) -> HttpResponse:
         "lengths": [(str(days), f"{days} days") for days in LENGTHS],
         "month": f"{timezone.localdate():%Y-%m}",
         "today": timezone.localdate(),
-        "states": [(state, library_of(state.value)) for state in report.states],
+        "states": [(state, library_of(state.value), pictures[state.value]) for state in report.states],
         "flow": figure_charts.flow(report.states),
         "outcomes": figure_charts.outcomes(report.over_time),
         "cost_per_good": figure_charts.cost_per_good(report.over_time),

@@ -5,8 +5,10 @@ Every picture is one image with its facts in words; the page puts a table with t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 
 from django.template.defaultfilters import date as written
 from django.utils.html import format_html
@@ -57,10 +59,10 @@ def outcomes(parts: Sequence[Part]) -> SafeString:
     most = max((part.figures.trainings for part in parts), default=0)
     if not most:
         return SafeString()
-    top = _top(most)
+    top, step = _scale(most, whole=True)
     width = (RIGHT - LEFT) / len(parts)
     bar = min(WIDEST, width * 0.72)
-    drawn = [_level(_y(value, top), f"{value:g}") for value in _levels(top)]
+    drawn = [_level(_y(value, top), f"{value:g}") for value in _levels(top, step)]
     for number, part in enumerate(parts):
         x = LEFT + width * (number + 0.5)
         drawn += _stack(part, x - bar / 2, bar, top)
@@ -79,31 +81,27 @@ def outcomes(parts: Sequence[Part]) -> SafeString:
 
 
 def cost_per_good(parts: Sequence[Part]) -> SafeString:
-    """All costs over the good versions, by the day, week or month of the launch. Empty without any."""
-    costs = [
-        (number, float(part.figures.cost_per_good))
-        for number, part in enumerate(parts)
-        if part.figures.cost_per_good is not None
-    ]
+    """All costs over all good versions, from the first day up to each; it ends at the figure of the span.
+
+    Empty without any. Day by day it would say nothing: most days cost something and bring no good version.
+    """
+    costs, spent, good = [], Decimal(0), 0
+    for number, part in enumerate(parts):
+        spent, good = spent + (part.figures.cost or 0), good + part.figures.paid_good
+        if good:
+            costs.append((number, float(spent / good)))
     if not costs:
         return SafeString()
-    top = _top(max(cost for _, cost in costs))
+    top, step = _scale(max(cost for _, cost in costs))
     width = (RIGHT - LEFT) / len(parts)
     places = [(round(LEFT + width * (number + 0.5), 1), round(_y(cost, top), 1)) for number, cost in costs]
-    drawn = [_level(_y(value, top), f"${value:g}") for value in _levels(top)]
-    path = "L".join(f"{x} {y}" for x, y in places)
-    drawn.append(format_html('<path class="line" d="M{}"/>', path))
-    drawn += [format_html('<circle class="dot" cx="{}" cy="{}" r="3"/>', x, y) for x, y in places]
+    drawn = [_level(_y(value, top), f"${value:g}") for value in _levels(top, step)]
+    drawn.append(format_html('<path class="line" d="M{}"/>', "L".join(f"{x} {y}" for x, y in places)))
     x, y = places[-1]
-    drawn.append(
-        format_html(
-            '<text class="strong {}" x="{}" y="{}">{}</text>',
-            "end" if len(parts) > 1 else "mid",
-            x,
-            y - 8,
-            f"${costs[-1][1]:.2f}",
-        )
-    )
+    drawn.append(format_html('<circle class="dot" cx="{}" cy="{}" r="3"/>', x, y))
+    align = "end" if len(parts) > 1 else "mid"
+    text = '<text class="strong {}" x="{}" y="{}">{}</text>'
+    drawn.append(format_html(text, align, x, y - 8, f"${costs[-1][1]:.2f}"))
     drawn += _dates([part.span.first for part in parts], width)
     words = f"US dollars for each good version: ${costs[0][1]:.2f} at first, ${costs[-1][1]:.2f} at last."
     return _picture("chart", words, drawn, WIDTH, HEIGHT)
@@ -169,15 +167,16 @@ def _picture(
     )
 
 
-def _top(most: float) -> float:
-    """The upper end of the scale: a round number of round steps."""
-    step = nice(most / 4) if most > 4 or not float(most).is_integer() else 1
-    return step * -(-most // step)
+def _scale(most: float, *, whole: bool = False) -> tuple[float, float]:
+    """The upper end of a scale and the distance of its lines: round numbers."""
+    step = nice(most / 4)
+    if whole:
+        step = max(1.0, step)
+    return step * math.ceil(most / step), step
 
 
-def _levels(top: float) -> list[float]:
-    step = nice(top / 4) if top > 4 or not float(top).is_integer() else 1
-    return [number * step for number in range(int(top / step) + 1)]
+def _levels(top: float, step: float) -> list[float]:
+    return [round(number * step, 6) for number in range(round(top / step) + 1)]
 
 
 def _y(value: float, top: float) -> float:

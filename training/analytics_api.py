@@ -1,0 +1,154 @@
+"""The dashboard's figures for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from training import analytics
+from training.analytics import Figures, Group
+from training.analytics_views import whose_costs
+from training.selection import Selection
+from training.spans import LENGTHS, NoSpan, Span
+
+FIRST = OpenApiParameter("from", str, description="First day, as 2026-01-31, in UTC.")
+LAST = OpenApiParameter("to", str, description="Last day, included. Today when it is left out.")
+MONTH = OpenApiParameter("month", str, description="A whole month instead, as 2026-01.")
+DAYS = OpenApiParameter(
+    "days", int, enum=LENGTHS, description="The last so many days instead; 30 by default."
+)
+
+
+class FiguresSerializer(serializers.Serializer[Figures]):
+    """What is known of a group of trainings; null where nothing was measured or no price is configured."""
+
+    trainings = serializers.IntegerField(help_text="Launched on these days, whenever they ended.")
+    active = serializers.IntegerField()
+    completed = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    cancelled = serializers.IntegerField()
+    good = serializers.IntegerField(help_text="Those that were the good version once.")
+    success = serializers.FloatField(help_text="Completed ÷ (completed + failed).", allow_null=True)
+    queue = serializers.FloatField(help_text="Median seconds until a worker took it.", allow_null=True)
+    training = serializers.FloatField(
+        help_text="Median seconds on the worker, of completed.", allow_null=True
+    )
+    review = serializers.FloatField(help_text="Median seconds from the end to the mark.", allow_null=True)
+    cost = serializers.FloatField(help_text="US dollars at today's price.", allow_null=True)
+    median_cost = serializers.FloatField(allow_null=True)
+    cost_per_training = serializers.FloatField(allow_null=True)
+    cost_per_good = serializers.FloatField(help_text="Every try counted.", allow_null=True)
+    tries_per_good = serializers.FloatField(allow_null=True)
+
+
+class GroupSerializer(serializers.Serializer[Group]):
+    """Figures of one group, and the query of the activity page that shows its rows."""
+
+    key = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the API's word
+    rows = serializers.CharField(help_text="Query of /activity/.")
+    figures = FiguresSerializer()
+
+
+class StateSerializer(serializers.Serializer[Any]):
+    """How many actors are in a state now."""
+
+    key = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the API's word
+    actors = serializers.IntegerField()
+
+
+class PartSerializer(serializers.Serializer[Any]):
+    """Figures of a day, week or month."""
+
+    first = serializers.DateField()
+    last = serializers.DateField()
+    rows = serializers.CharField(help_text="Query of /activity/.")
+    figures = FiguresSerializer()
+
+
+class PricesSerializer(serializers.Serializer[Any]):
+    """What costs are made of."""
+
+    per_second = serializers.FloatField(help_text="US dollars, configured.")
+    start_seconds = serializers.FloatField(help_text="Billed before a job.")
+    start_source = serializers.ChoiceField(["configured", "learned", "not known"])
+    idle_seconds = serializers.FloatField(help_text="Billed after a job at most, configured.")
+
+
+class AnalyticsSerializer(serializers.Serializer[Any]):
+    """Everything that the dashboard shows."""
+
+    first = serializers.DateField()
+    last = serializers.DateField()
+    unit = serializers.ChoiceField(["day", "week", "month"], help_text="What an entry of over_time is.")
+    states = StateSerializer(many=True)
+    totals = FiguresSerializer()
+    before = FiguresSerializer(help_text="As many days before these.")
+    over_time = PartSerializer(many=True)
+    failures = GroupSerializer(many=True)
+    people = GroupSerializer(many=True, help_text="Only yourself unless you are an admin.")
+    presets = GroupSerializer(many=True, help_text="By revision; a + after the key: values were changed.")
+    sizes = GroupSerializer(many=True, help_text="By the number of images.")
+    prices = PricesSerializer(allow_null=True)
+
+
+class AnalyticsView(APIView):
+    """What the trainings of some days did and cost."""
+
+    @extend_schema(
+        summary="Figures of the dashboard",
+        parameters=[DAYS, FIRST, LAST, MONTH],
+        responses=AnalyticsSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Actors by state now, and the trainings that were launched on the days asked for."""
+        try:
+            span = Span.read(request.query_params.dict())
+        except NoSpan as error:
+            raise exceptions.ValidationError({"days": [str(error)]}) from error
+        found = analytics.report(span, whose_costs(request.user))
+        return Response(
+            {
+                "first": span.first,
+                "last": span.last,
+                "unit": span.unit,
+                "states": [
+                    {"key": state.value, "label": state.label, "actors": state.count}
+                    for state in found.states
+                ],
+                "totals": shown(found.totals),
+                "before": shown(found.before),
+                "over_time": [
+                    {"first": part.span.first, "last": part.span.last, **rows(part.rows, part.figures)}
+                    for part in found.over_time
+                ],
+                "failures": groups(found.reasons),
+                "people": groups(found.people),
+                "presets": groups(found.presets),
+                "sizes": groups(found.sizes),
+                "prices": asdict(found.prices) if found.prices else None,
+            }
+        )
+
+
+def groups(found: Iterable[Group]) -> list[dict[str, Any]]:
+    """Each group with its rows."""
+    return [{"key": each.key, "label": each.label, **rows(each.rows, each.figures)} for each in found]
+
+
+def rows(selection: Selection, figures: Figures) -> dict[str, Any]:
+    """Figures, and where their rows are."""
+    return {"rows": selection.query(), "figures": shown(figures)}
+
+
+def shown(figures: Figures) -> Any:
+    """As the schema says."""
+    return FiguresSerializer(figures).data
