@@ -191,4 +191,7 @@ def _belongs(role: str, app: str, codename: str) -> bool:
 
 
 #: Rows of people, secrets and plumbing: nothing for curators.
-_ADMINS_ONLY = frozenset("accesstoken webhook webhookdelivery registrysource lease".split())
+_ADMINS_ONLY = frozenset(
+    "accesstoken webhook webhookdelivery registrysource lease letter rightspolicy "
+    "budgetrule budgetmonth budgetentry".split()
+)

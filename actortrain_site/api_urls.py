@@ -4,10 +4,10 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from actors import api, registry_api
+from actors import api, registry_api, rights_api
 from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
-from training import health_views, old_paths, studio_api
+from training import budget_api, health_views, old_paths, studio_api
 from training.analytics_api import AnalyticsView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -19,6 +19,11 @@ urlpatterns = [
     path("actors/<int:pk>/training-versions", old_paths.TrainingVersionsView.as_view()),
     path("actors/<int:pk>/mark-good", old_paths.MarkGoodView.as_view()),
     path("actors/<int:pk>/dataset", api.DatasetView.as_view()),
+    path("actors/<int:pk>/rights", rights_api.RightsView.as_view()),
+    path("actors/<int:pk>/rights/document", rights_api.RightsDocumentView.as_view()),
+    path("rights", rights_api.RightsListView.as_view()),
+    path("rights/policy", rights_api.RightsPolicyView.as_view()),
+    path("budget", budget_api.BudgetView.as_view()),
     path("", include(router.urls)),
     path("registry/import", registry_api.ImportView.as_view()),
     path("registry/export", registry_api.ExportView.as_view()),

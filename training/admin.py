@@ -14,10 +14,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from actors import rights_admin  # noqa: F401  # registers its pages
 from actors.admin import ActorAdmin, ReadOnlyAdmin
 from actors.admin_parts import ChoicesList, HistoryAdmin
 from actors.models import Actor
 from actors.permissions import can
+from training import budget_admin  # noqa: F401  # registers its pages
 from training.launch import CannotStart, launch, obstacles, studio_base
 from training.models import (
     ParameterDraft,

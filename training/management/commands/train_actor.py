@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
@@ -37,15 +38,20 @@ class Command(BaseCommand):
             metavar="REASON",
             help="start although the dataset is not fit; stays on the version",
         )
+        parser.add_argument(
+            "--by", default="", metavar="PERSON", help="whose training it is; it counts for their budget"
+        )
         parser.add_argument("--wait", action="store_true", help="show the progress, end with the training")
 
-    def handle(self, *, actor: str, preset: str, override: str, wait: bool, **options: Any) -> None:
+    def handle(self, *, actor: str, preset: str, override: str, by: str, wait: bool, **options: Any) -> None:
         """Launches like the page does."""
         person = find_actor(actor)
         count = len(person.dataset.trainable_images()) if hasattr(person, "dataset") else 0
         try:
             values = self.parameters(person, count, preset, parse(options["set"]))
-            version = launch.launch(person, values, override_reason=override, preset=preset)
+            version = launch.launch(
+                person, values, by=find_person(by), override_reason=override, preset=preset
+            )
         except (launch.CannotStart, ParameterErrors) as error:
             raise CommandError(str(error)) from error
         scope = f"{version.max_train_steps} steps on {version.image_count} images"
@@ -102,6 +108,16 @@ def find_actor(text: str) -> Actor:
         found = actors.filter(pk=int(text)).first()
     if found is None:
         raise CommandError(f"There is no actor {text!r}. Name a registry id or a name from actors.json.")
+    return found
+
+
+def find_person(name: str) -> User | None:
+    """By the name they sign in with; nobody when none is given."""
+    if not name:
+        return None
+    found = User.objects.filter(username=name, is_active=True).first()
+    if found is None:
+        raise CommandError(f"Nobody signs in as {name!r}. --by wants a username.", returncode=2)
     return found
 
 
