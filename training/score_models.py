@@ -20,7 +20,7 @@ class VersionScore(models.Model):
     """
 
     version = models.OneToOneField("training.TrainingVersion", on_delete=models.CASCADE, related_name="score")
-    value = models.FloatField(null=True, help_text="Likeness, 0 to 100; null when it can't be measured.")
+    value = models.FloatField(null=True, help_text="Likeness in percent; null when it can't be measured.")
     low = models.FloatField(null=True, help_text="Lower end of the 95 % interval.")
     high = models.FloatField(null=True, help_text="Upper end of the 95 % interval.")
     pictures = models.PositiveIntegerField(
@@ -92,10 +92,10 @@ class VersionScore(models.Model):
 
 
 def spoken(value: float | None, spread: float | None) -> str:
-    """A percentage with its spread as people read it; empty without a value."""
+    """A percentage with its spread as people read it, from 0 to 100; empty without a value."""
     if value is None:
         return ""
-    return f"{value:.0f} %" + (f" ± {spread:.0f}" if spread is not None else "")
+    return f"{min(100.0, max(0.0, value)):.0f} %" + (f" ± {spread:.0f}" if spread is not None else "")
 
 
 def unscored(versions: models.QuerySet[Any]) -> models.QuerySet[Any]:

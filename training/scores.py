@@ -154,7 +154,7 @@ def fill(
     score.value, score.low, score.high = percent(likeness)
     try:
         bleed = bleed_of(yardstick, pictures, scorer)
-        score.bleed, score.bleed_low, score.bleed_high = percent(bleed, floor=-100)
+        score.bleed, score.bleed_low, score.bleed_high = percent(bleed)
         score.bleed_pictures = bleed.count
     except CannotMeasure as refusal:
         score.bleed_reason = str(refusal)
@@ -182,12 +182,9 @@ def found(embedded: scorers.Embedded) -> Points:
     return np.stack(known) if known else np.empty((0, 1), np.float32)
 
 
-def percent(measured: Measured, floor: float = 0) -> tuple[float, float, float]:
-    """Value, low and high, held to what people expect of a percentage."""
-    low, value, high = (
-        round(min(100.0, max(floor, 100 * each)), 1) for each in (measured.low, measured.value, measured.high)
-    )
-    return value, low, high
+def percent(measured: Measured) -> tuple[float, float, float]:
+    """Value, low and high. Pages show 0 to 100; what lies outside is kept, so that intervals stay true."""
+    return round(100 * measured.value, 1), round(100 * measured.low, 1), round(100 * measured.high, 1)
 
 
 def digest(value: Any) -> str:
