@@ -223,6 +223,7 @@ class TrainingVersion(TrainingParameters):
         indexes = [
             models.Index(fields=["status", "next_poll_at"]),
             models.Index(fields=["-created_at", "-id"], name="newest_first"),
+            models.Index(fields=["-finished_at"], name="last_finished"),
             models.Index(
                 fields=["base_model", "-finished_at"],
                 condition=Q(status=Status.COMPLETED),
