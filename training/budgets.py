@@ -23,6 +23,7 @@ from django.utils import timezone
 from actors import studio_time
 from actors.letters import Letter
 from actors.permissions import PERMISSIONS
+from training import outbox
 from training.budget_models import NOTHING, BudgetEntry, BudgetMonth, BudgetRule
 
 if TYPE_CHECKING:
@@ -224,11 +225,26 @@ def _warn(row: BudgetMonth, ceiling: Ceiling) -> None:
     month = f"{row.month:%B %Y}"
     state = "is used up" if reached == 100 else f"is used to {usage.percent} %"
     page = settings.SITE_URL + reverse("account-budget")
+    outbox.post_all(outbox.BUDGET, lambda: _facts(row, usage, reached))
     text = f"{name} has used {usage.words} in {month}.\n\nAn admin can raise the ceiling.\n\n{page}\n"
     to = [row.user.email, *settings.NOTIFY_EMAILS]
     Letter.write(
         f"budget {row.user_id} {row.month:%Y-%m} {reached}", to, f"The budget of {name} {state}", text
     )
+
+
+def _facts(row: BudgetMonth, usage: Usage, threshold: int) -> dict[str, object]:
+    """What webhooks are told of a threshold."""
+    return {
+        "person": row.user.get_username(),
+        "month": f"{row.month:%Y-%m}",
+        "threshold": threshold,
+        "percent": usage.percent,
+        "used": str(usage.used),
+        "ceiling": None if usage.ceiling.dollars is None else str(usage.ceiling.dollars),
+        "trainings": usage.trainings,
+        "trainingsCeiling": usage.ceiling.trainings,
+    }
 
 
 def usages(month: date) -> list[tuple[User, Usage]]:

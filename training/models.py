@@ -337,6 +337,8 @@ class TrainingVersion(TrainingParameters):
             if moved:
                 self.events.create(kind=to, level=level, message=message, by=by)
                 self.refresh_from_db()  # nobody else changes the row before the commit
+                if to in TERMINAL:
+                    budgets.settle_training(self)
                 if event := ANNOUNCED.get(to):
                     outbox.announce(event, self)
                 if to == Status.COMPLETED:
@@ -344,8 +346,6 @@ class TrainingVersion(TrainingParameters):
                     self._order_preview()
                 if to == Status.FAILED:
                     notices.tell(self, "failed")
-                if to in TERMINAL:
-                    budgets.settle_training(self)
             else:
                 self.refresh_from_db()
         return bool(moved)

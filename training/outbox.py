@@ -1,4 +1,4 @@
-"""Webhooks out: other systems learn that a training ended or a version was marked good.
+"""Webhooks out: other systems learn that a training ended, a version was marked good, a budget nears its end.
 
 A message is written in the transaction that caused it, so none is lost and none is about something
 that did not happen. Tasks send it, signed as https://www.standardwebhooks.com describes, and try
@@ -14,6 +14,7 @@ import json
 import secrets
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 FINISHED, FAILED, MARKED_GOOD = "training.finished", "training.failed", "version.marked_good"
 #: All there are. ``training.waits`` and ``training.unanswered`` go with the letters of the same name.
-EVENTS = (FINISHED, FAILED, "training.waits", "training.unanswered", MARKED_GOOD)
+BUDGET = "budget.threshold"
+EVENTS = (FINISHED, FAILED, "training.waits", "training.unanswered", MARKED_GOOD, BUDGET)
 #: Waits before the second, third … attempt: about a day in all.
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 360, 960))
 TIMEOUT_SECONDS = 10
@@ -155,12 +157,18 @@ class WebhookDelivery(models.Model):
 
 
 def announce(event: str, version: TrainingVersion) -> None:
-    """Writes the message for every webhook that wants it. Call inside the transaction that caused it."""
+    """Something happened to a version. Call inside the transaction that caused it."""
+    post_all(event, lambda: facts_of(version), version)
+
+
+def post_all(event: str, data: Callable[[], dict[str, Any]], version: TrainingVersion | None = None) -> None:
+    """Writes the message for every webhook that wants it; ``data`` is asked for only when one does."""
     webhooks = [webhook for webhook in Webhook.objects.filter(is_active=True) if event in webhook.events]
     if not webhooks:
         return
     message_id = f"msg_{uuid.uuid4().hex}"
-    body = json.dumps(message(event, version), ensure_ascii=False)
+    message = {"type": event, "timestamp": now_iso(), "data": data()}
+    body = json.dumps(message, ensure_ascii=False)
     for webhook in webhooks:
         delivery = WebhookDelivery.objects.create(
             webhook=webhook, message_id=message_id, event=event, version=version, body=body
@@ -168,19 +176,15 @@ def announce(event: str, version: TrainingVersion) -> None:
         transaction.on_commit(lambda pk=delivery.pk: enqueue(pk))  # type: ignore[misc]
 
 
-def message(event: str, version: TrainingVersion) -> dict[str, Any]:
-    """What receivers get, with the version as ``training-versions`` shows it."""
+def facts_of(version: TrainingVersion) -> dict[str, Any]:
+    """What receivers get about a version, with it as ``training-versions`` shows it."""
     from training import wire
 
     return {
-        "type": event,
-        "timestamp": now_iso(),
-        "data": {
-            "actor": {"id": version.actor_id, "name": version.actor.name},
-            "version": wire.to_wire(version),
-            "trainingId": version.pk,
-            "url": settings.SITE_URL + version.get_absolute_url(),
-        },
+        "actor": {"id": version.actor_id, "name": version.actor.name},
+        "version": wire.to_wire(version),
+        "trainingId": version.pk,
+        "url": settings.SITE_URL + version.get_absolute_url(),
     }
 
 

@@ -32,7 +32,7 @@ def with_token(db: None) -> As:
     ensure_roles()
 
     def client(role: str = "Curator", *scopes: str) -> Client:
-        person = User.objects.create_user(role.lower(), password="x")
+        person = User.objects.create_user(f"{role.lower()}s", password="x")
         person.groups.add(Group.objects.get(name=role))
         _, text = make_token(person, "test", list(scopes) or ["read", "train", "curate"])
         return Client(headers={"authorization": f"Bearer {text}"})
@@ -54,8 +54,8 @@ def test_rights_are_recorded_and_read(with_token: As) -> None:
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert (told["state"], told["expires_on"], told["reference"]) == ("expiring", ends, "folder 7")
-    assert told["updated_by"] == "curator"
-    assert LikenessRights.history.get().history_user.username == "curator"
+    assert told["updated_by"] == "curators"
+    assert LikenessRights.history.get().history_user.username == "curators"
 
 
 def test_a_change_needs_the_etag_of_what_was_read(with_token: As) -> None:
@@ -90,7 +90,7 @@ def test_the_paper_is_for_curators_and_tokens_made_for_it(with_token: As, media:
     answer = curator.put(address + "?name=release.pdf", PDF, content_type="application/pdf")
     assert answer.json()["document_name"] == "release.pdf"
     assert curator.get(address).status_code == 302
-    person = User.objects.get(username="curator")
+    person = User.objects.get(username="curators")
     _, reading = make_token(person, "only reading", ["read"])
     reader = Client(headers={"authorization": f"Bearer {reading}"})
     for client in (with_token("Viewer"), reader):
@@ -131,7 +131,7 @@ def test_removed_rights_stay_in_the_history(with_token: As) -> None:
     for _ in range(2):
         assert curator.delete(f"/api/actors/{actor.pk}/rights").status_code == 204
     kinds = LikenessRights.history.values_list("history_type", "history_user__username")
-    assert list(kinds) == [("-", "curator"), ("+", "curator")]
+    assert list(kinds) == [("-", "curators"), ("+", "curators")]
 
 
 def test_the_list_filters_by_state(with_token: As) -> None:
@@ -176,5 +176,5 @@ def test_a_launch_over_the_budget_is_a_409_and_counts_for_the_tokens_owner(
         trainer.post("/api/versions", {"actor": actor.pk}, content_type="application/json").status_code == 201
     )
     told = trainer.get("/api/budget").json()
-    assert told["reserved"] == str(BudgetMonth.objects.get(user__username="trainer").reserved) != "0.0000"
+    assert told["reserved"] == str(BudgetMonth.objects.get(user__username="trainers").reserved) != "0.0000"
     assert (told["dollars"], told["trainings"], told["rule_of"]) == ("50.0000", 1, "everybody")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -21,7 +22,7 @@ from tests.factories import make_actor, make_version
 from tests.training.ready import recommended
 from training import budget_check, budgets, launch
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
-from training.models import Status, TrainingVersion
+from training.models import Status, TrainingVersion, Webhook, WebhookDelivery
 
 pytestmark = pytest.mark.django_db
 
@@ -254,3 +255,12 @@ def test_wrong_sums_are_written_again(ines: User) -> None:
     assert "77" in drift()[0]
     budget_check.keep_true()
     assert (month_of(ines).reserved, month_of(ines).trainings) == (right, 1)
+
+
+def test_a_threshold_is_told_to_webhooks_as_well(ines: User) -> None:
+    Webhook.objects.create(name="ledger", url="https://ledger.example.com/in", events=["budget.threshold"])
+    BudgetRule.objects.create(user=ines, dollars=Decimal(100))
+    for number in range(12):
+        budgets.reserve(ines, BudgetEntry.Kind.TRAINING, number, Decimal(8), "0001 V1")
+    told = [json.loads(body)["data"] for body in WebhookDelivery.objects.values_list("body", flat=True)]
+    assert [(each["person"], each["threshold"], each["used"]) for each in told] == [("ines", 80, "80.0000")]
