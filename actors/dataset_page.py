@@ -53,7 +53,10 @@ def numbered(dataset: TrainingDataset) -> list[TrainingImage]:
     images = list(dataset.images.all())
     numbers = {image.pk: number for number, image in enumerate(images, start=1)}
     for image in images:
-        found = sorted(image.open_findings(), key=lambda each: each["level"] != "error")
+        # A missing caption shows by itself, in the caption's place.
+        found = sorted(
+            image.open_findings(), key=lambda each: (each["level"] != "error", each["code"] == "no_caption")
+        )
         worst = dict(found[0]) if found else None
         if worst:
             twin = numbers.get(worst.get("twin", 0))

@@ -122,8 +122,13 @@ def test_the_browser_sends_straight_to_s3_by_a_signed_link(
 ) -> None:
     """A real store with real CORS: the page's origin is allowed, and its Content Security Policy names it."""
     page = signed_in_page
-    sent: list[Request] = []
-    page.on("request", sent.append)
+    uploads: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "PUT":
+            uploads.append(request.url)
+
+    page.on("request", note)
     with serve_s3(tmp_path / "s3", origin=live_server.url) as server:
         use_s3(server, settings, monkeypatch)
         directives = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
@@ -132,7 +137,6 @@ def test_the_browser_sends_straight_to_s3_by_a_signed_link(
         open_dataset(page, actor)
         drop(page, *make_files(tmp_path / "files", 4))
         expect_images(page, actor, "00.png", "01.png", "02.png", "03.png")
-        uploads = [request.url for request in sent if request.method == "PUT"]
         assert len(uploads) == 4
         assert all(url.startswith(f"{server.url}/{server.bucket}/incoming/") for url in uploads)
         image = actor.dataset.images.all()[0]
