@@ -26,11 +26,11 @@ class SecondsBetween(Func):
         )
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Moments are text there; a Julian day is exact to 0.1 ms."""
+        """Moments are text there; a Julian day is exact to 0.1 ms, so what is below one is noise."""
         return self.as_sql(
             compiler,
             connection,
-            template="(JULIANDAY(%(expressions)s)) * 86400.0",
+            template="ROUND((JULIANDAY(%(expressions)s)) * 86400.0, 3)",
             arg_joiner=") - JULIANDAY(",
             **context,
         )
