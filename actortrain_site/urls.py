@@ -19,5 +19,6 @@ urlpatterns = [
     path("", include("training.budget_urls")),
     path("", include("training.care_urls")),
     path("", include("training.analytics_urls")),
+    path("", include("training.preview_urls")),
     path("", include("training.urls")),
 ]

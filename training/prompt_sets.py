@@ -45,7 +45,7 @@ class PromptSet(models.Model):
     class Subject(models.TextChoices):
         """What the base model draws: its prompts speak another language."""
 
-        PHOTOGRAPHS = "photographs"
+        PHOTOGRAPHS = "photographs", "photographs"
         DRAWN = "drawn", "drawn portraits"
 
     name = models.CharField(max_length=100, unique=True)

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 (
                     "subject",
                     models.CharField(
-                        choices=[("photographs", "Photographs"), ("drawn", "drawn portraits")],
+                        choices=[("photographs", "photographs"), ("drawn", "drawn portraits")],
                         default="photographs",
                         max_length=20,
                     ),

@@ -1,0 +1,381 @@
+"""The pages of previews and prompt sets: what they show, to whom, and what they refuse."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.factories import make_version
+from tests.training.previewing import PROMPT, make_drawable, ordered, store_pictures
+from training import preview_reports, previews
+from training.models import Checkpoint, Preview, PreviewSettings, PromptSet, Status
+from training.preview_models import PreviewStatus
+from training.previews import Wanted, pictures
+from training.prompt_sets import PromptLine
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
+
+
+def of_role(role: str) -> Client:
+    user = User.objects.create_user(role.lower())
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def trainer() -> Client:
+    return of_role("Trainer")
+
+
+@pytest.fixture
+def curator() -> Client:
+    return of_role("Curator")
+
+
+def page(client: Client, name: str, *args: Any, status: int = 200, **query: Any) -> str:
+    answer = client.get(reverse(name, args=args), query)
+    assert answer.status_code == status
+    return answer.content.decode()
+
+
+def order_form(client: Client, preview_page: str, **changes: Any) -> dict[str, Any]:
+    """The form's values as the page gives them."""
+    key = re.search(r'name="key" value="(\w+)"', preview_page)
+    assert key
+    usual = {"prompt": PROMPT, "seed": "5", "strengths": "1", "steps": "4", "count": "1", "key": key[1]}
+    return usual | changes
+
+
+def drawn(preview: Preview) -> Preview:
+    store_pictures(preview)
+    preview_reports.recover(preview)
+    preview.refresh_from_db()
+    return preview
+
+
+# Ordering by the form
+
+
+def test_a_trainer_draws_with_a_prompt_of_their_own(trainer: Client) -> None:
+    version = make_drawable()
+    form = order_form(trainer, page(trainer, "previews", version.pk), strengths="0; 0.5 1", count="2")
+    answer = trainer.post(reverse("previews", args=[version.pk]), form)
+    preview = version.previews.get()
+    assert answer.url == preview.get_absolute_url()  # type: ignore[attr-defined]
+    assert preview.created_by is not None
+    assert preview.created_by.username == "trainer"
+    assert [(image.seed, image.strength, image.steps) for image in preview.images.all()] == [
+        (5, 0, 4), (5, 0.5, 4), (5, 1, 4), (6, 0, 4), (6, 0.5, 4), (6, 1, 4),
+    ]  # fmt: skip
+
+
+def test_the_same_form_sent_twice_draws_once(trainer: Client) -> None:
+    version = make_drawable()
+    form = order_form(trainer, page(trainer, "previews", version.pk))
+    first, second = (trainer.post(reverse("previews", args=[version.pk]), form) for _ in range(2))
+    assert first.url == second.url  # type: ignore[attr-defined]
+    assert Preview.objects.count() == 1
+    changed = trainer.post(reverse("previews", args=[version.pk]), form | {"seed": "9"})
+    assert changed.status_code == 422
+    assert "used for another launch" in changed.content.decode()
+
+
+def test_a_set_and_kept_checkpoints_are_offered(trainer: Client) -> None:
+    version = make_drawable()
+    for step in (60, 120):
+        Checkpoint.objects.create(version=version, step=step, url=f"s3://local/loras/{step}.safetensors")
+    found = page(trainer, "previews", version.pk)
+    assert "step 120" in found
+    assert "Standard: drawn portraits" in found
+    assert "Standard: photographs" not in found
+    standard = PromptSet.standard("embedded")
+    assert standard is not None
+    form = order_form(trainer, found, prompt_set=standard.pk, checkpoints=["60", "finished"])
+    trainer.post(reverse("previews", args=[version.pk]), form)
+    preview = version.previews.get()
+    assert (preview.title, preview.prompt_set) == (standard.name, standard)
+    assert preview.images.filter(checkpoint_step=60).count() == 8
+    assert preview.images.filter(checkpoint_step=None).count() == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"prompt": " "}, "Choose a prompt set, or write a prompt."),
+        ({"prompt": "x" * 1001}, "at most 1000 characters"),
+        ({"strengths": "strong"}, "Numbers between 0 and 2"),
+        ({"strengths": "0 1 3"}, "Numbers between 0 and 2"),
+        ({"strengths": "nan"}, "Numbers between 0 and 2"),
+        ({"strengths": ",".join(str(each / 10) for each in range(10))}, "At most 8 strengths"),
+        ({"seed": "-1"}, "greater than or equal to 0"),
+        ({"count": "9"}, "less than or equal to 8"),
+        ({"steps": "0"}, "greater than or equal to 1"),
+        ({"key": ""}, "required"),
+    ],
+)
+def test_a_wrong_value_is_named_and_what_was_typed_stays(
+    trainer: Client, changes: dict[str, str], says: str
+) -> None:
+    version = make_drawable()
+    form = order_form(trainer, page(trainer, "previews", version.pk), **changes)
+    answer = trainer.post(reverse("previews", args=[version.pk]), form)
+    assert answer.status_code == 422
+    assert says in answer.content.decode() or "key" in changes
+    assert not Preview.objects.exists()
+
+
+def test_too_many_pictures_are_refused_as_a_whole(trainer: Client) -> None:
+    version = make_drawable()
+    standard = PromptSet.standard("embedded")
+    assert standard is not None
+    form = order_form(
+        trainer,
+        page(trainer, "previews", version.pk),
+        prompt_set=standard.pk,
+        strengths="0.2 0.4 0.6 0.8 1",
+        count="3",
+    )
+    answer = trainer.post(reverse("previews", args=[version.pk]), form)
+    assert answer.status_code == 422
+    assert "120 pictures in all: at most 96" in answer.content.decode()
+
+
+def test_a_version_without_a_lora_has_no_form(trainer: Client) -> None:
+    version = make_version(status=Status.FAILED)
+    assert "Draw a preview" not in page(trainer, "previews", version.pk)
+    unreachable = make_version()
+    form = order_form(trainer, page(trainer, "previews", unreachable.pk))
+    answer = trainer.post(reverse("previews", args=[unreachable.pk]), form)
+    assert "Nothing is drawn. The LoRA of V1 lies where" in answer.content.decode()
+
+
+# Watching
+
+
+def test_the_page_polls_until_the_end_and_hears_nothing_when_nothing_is_new(client: Client) -> None:
+    client = of_role("Viewer")
+    preview = ordered()
+    found = page(client, "preview", preview.pk)
+    poll = re.search(r'hx-get="([^"]+)"', found)
+    assert poll
+    address = poll[1].replace("&amp;", "&")
+    headers = {"HX-Request": "true"}
+    assert client.get(address, headers=headers).status_code == 204
+    preview.mark_submitted("job-1")
+    live = client.get(address, headers=headers)
+    assert (live.status_code, "in the queue" in live.content.decode()) == (200, True)
+    assert "<html" not in live.content.decode()
+    drawn(preview)
+    over = client.get(address, headers=headers)
+    assert over.status_code == 286
+    assert "hx-get" not in over.content.decode()
+    assert over.content.decode().count("<img") == 2
+
+
+def test_rows_are_strengths_and_columns_prompts(client: Client) -> None:
+    client = of_role("Viewer")
+    version = make_drawable()
+    preview = drawn(previews.order_standard_preview(version, with_base=True))
+    found = page(client, "preview", preview.pk)
+    assert found.count('class="strip film"') == 2
+    assert "of-8" in found
+    assert "V1, strength 1, seed 2000, 24 steps: portrait of" in found
+    assert "the base alone, seed 2000" in found
+
+
+def test_a_grid_has_a_row_for_each_checkpoint_and_a_column_for_each_strength() -> None:
+    client = of_role("Viewer")
+    version = make_drawable()
+    Checkpoint.objects.create(version=version, step=60, url="s3://local/loras/60.safetensors")
+    wanted = pictures([PromptLine(PROMPT, 5)], strengths=(0, 0.5, 1), checkpoints=(60, None))
+    drawn(ordered(version, *wanted))
+    drawn(ordered(version, Wanted(PROMPT, 5, strength=1.5), Wanted(PROMPT, 9)))
+    found = page(client, "preview-grid", version.pk)
+    heads = re.findall(r'<span title="([^"]+)">', found)
+    assert heads == ["base alone", "strength 0.5", "strength 1", "strength 1.5"]
+    assert re.findall(r'class="st">([^<]+)<', found) == ["300", "60"]
+    # The base alone stands in both rows; 1.5 was drawn with the finished LoRA only.
+    assert found.count('id="picture-') == 4 + 3
+    assert "seed 9" in page(client, "preview-grid", version.pk, of="1")
+    for odd in ("99", "x", "-1", "9" * 40):
+        assert "seed 5" in page(client, "preview-grid", version.pk, of=odd)
+
+
+def test_nothing_drawn_yet_says_so_and_leads_on() -> None:
+    client = of_role("Viewer")
+    version = make_drawable()
+    assert "Nothing drawn yet" in page(client, "previews", version.pk)
+    assert "Nothing drawn yet" in page(client, "preview-grid", version.pk)
+
+
+def test_a_trainings_page_fetches_its_newest_preview() -> None:
+    client = of_role("Viewer")
+    version = make_drawable()
+    assert f'hx-get="{reverse("previews", args=[version.pk])}"' in page(client, "training", version.pk)
+    headers = {"HX-Request": "true", "HX-Target": "previews"}
+    panel = client.get(reverse("previews", args=[version.pk]), headers=headers).content.decode()
+    assert "Nothing drawn yet" in panel
+    drawn(ordered(version))
+    panel = client.get(reverse("previews", args=[version.pk]), headers=headers).content.decode()
+    assert "<html" not in panel
+    assert panel.count("<img") == 2
+
+
+def test_pages_take_as_many_queries_for_many_previews_as_for_one() -> None:
+    client = of_role("Curator")
+    version = make_drawable()
+    drawn(ordered(version))
+    counts = []
+    for _ in range(2):
+        page(client, "previews", version.pk)
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            page(client, "previews", version.pk)
+            page(client, "preview", version.previews.latest("pk").pk)
+            page(client, "preview-grid", version.pk)
+            page(client, "prompt-sets")
+        counts.append(len(queries))
+        for number in range(5):
+            drawn(ordered(version, *(Wanted(PROMPT, seed) for seed in range(number + 3))))
+    assert counts[0] == counts[1]
+
+
+# Deciding
+
+
+def test_a_cancel_stops_it_and_a_second_one_says_that_it_was_over(trainer: Client) -> None:
+    preview = ordered()
+    for says in ("is cancelled", "had ended already"):
+        answer = trainer.post(reverse("preview-cancel", args=[preview.pk]), follow=True)
+        assert says in answer.content.decode()
+    preview.refresh_from_db()
+    assert preview.status == PreviewStatus.CANCELLED
+
+
+def test_a_lost_answer_asks_for_a_decision(trainer: Client) -> None:
+    preview = ordered()
+    preview.claim()
+    found = page(trainer, "preview", preview.pk)
+    assert "Send again</button></div>" not in found
+    early = trainer.post(reverse("preview-give-up", args=[preview.pk]), follow=True)
+    assert "may still answer" in early.content.decode()
+    Preview.objects.update(submitted_at=timezone.now() - timedelta(hours=1))
+    assert "needs a decision" in page(trainer, "preview", preview.pk)
+    trainer.post(reverse("preview-send-again", args=[preview.pk]))
+    preview.refresh_from_db()
+    assert preview.status == PreviewStatus.PENDING
+
+
+def test_check_status_says_that_the_endpoint_is_down(trainer: Client, settings: Any) -> None:
+    settings.RUNPOD_BASE_URL = "http://127.0.0.1:9/v2"
+    preview = ordered()
+    preview.mark_submitted("job-1")
+    answer = trainer.post(reverse("preview-check", args=[preview.pk]), follow=True)
+    assert "can&#x27;t say" in answer.content.decode()
+
+
+def test_a_curator_deletes_a_preview_and_a_trainer_may_not(curator: Client, trainer: Client) -> None:
+    preview = drawn(ordered())
+    address = reverse("preview-delete", args=[preview.pk])
+    assert "Delete this preview?" not in page(trainer, "preview", preview.pk)
+    assert trainer.post(address).status_code == 403
+    assert "Delete this preview?" in page(curator, "preview", preview.pk)
+    assert curator.get(address).status_code == 405
+    answer = curator.post(address)
+    assert answer.url == reverse("previews", args=[preview.version_id])  # type: ignore[attr-defined]
+    assert not Preview.objects.exists()
+    assert page(curator, "preview", preview.pk, status=404)
+
+
+def test_a_viewer_sees_and_orders_nothing() -> None:
+    client = of_role("Viewer")
+    version = make_drawable()
+    assert "Draw a preview" not in page(client, "previews", version.pk)
+    assert client.post(reverse("previews", args=[version.pk])).status_code == 403
+
+
+# Prompt sets
+
+
+def test_a_curator_makes_and_changes_a_set(curator: Client) -> None:
+    values = {"name": "Night", "description": "Dark scenes", "subject": "drawn", "text": "a {trigger}\n7: b"}
+    assert curator.post(reverse("prompt-set-new"), values).status_code == 302
+    made = PromptSet.objects.get(name="Night")
+    assert made.created_by is not None
+    assert made.lines == [{"prompt": "a {trigger}", "seed": 2000}, {"prompt": "b", "seed": 7}]
+    found = page(curator, "prompt-set", made.pk)
+    assert "2000: a {trigger}" in found
+    curator.post(made.get_absolute_url(), values | {"text": "3: c"})
+    made.refresh_from_db()
+    assert made.lines == [{"prompt": "c", "seed": 3}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"text": ""}, "required"),
+        ({"text": "99999999999: a"}, "Line 1: the seed"),
+        ({"text": "1: a\n1: a"}, "Line 2 is there twice"),
+        ({"name": "Standard: photographs"}, "already exists"),
+        ({"subject": "statues"}, "Select a valid choice"),
+    ],
+)
+def test_a_set_that_is_wrong_is_not_kept(curator: Client, changes: dict[str, str], says: str) -> None:
+    values = {"name": "Night", "description": "", "subject": "drawn", "text": "a"} | changes
+    answer = curator.post(reverse("prompt-set-new"), values)
+    assert answer.status_code == 422
+    assert says in answer.content.decode()
+    assert not PromptSet.objects.filter(name="Night").exists()
+
+
+def test_the_standard_set_is_passed_on_and_never_deleted(curator: Client) -> None:
+    standard = PromptSet.standard("embedded")
+    assert standard is not None
+    refused = curator.post(reverse("prompt-set-delete", args=[standard.pk]), follow=True)
+    assert "make another one the standard first" in refused.content.decode()
+    other = PromptSet.objects.create(name="Other", subject="drawn", lines=[{"prompt": "a", "seed": 1}])
+    curator.post(reverse("prompt-set-standard", args=[other.pk]))
+    assert PromptSet.standard("embedded") == other
+    curator.post(reverse("prompt-set-delete", args=[standard.pk]))
+    assert not PromptSet.objects.filter(pk=standard.pk).exists()
+
+
+def test_the_subject_of_the_standard_set_stays(curator: Client) -> None:
+    standard = PromptSet.standard("embedded")
+    assert standard is not None
+    values = {"name": "Ours", "description": "", "subject": "photographs", "text": "a"}
+    curator.post(standard.get_absolute_url(), values)
+    standard.refresh_from_db()
+    assert (standard.name, standard.subject, standard.is_standard) == ("Ours", "drawn", True)
+
+
+def test_a_curator_switches_the_automatic_preview(curator: Client, trainer: Client) -> None:
+    curator.post(reverse("preview-settings"), {"keep_checkpoints": "on"})
+    rules = PreviewSettings.current()
+    assert (rules.automatic, rules.with_base, rules.keep_checkpoints) == (False, False, True)
+    assert rules.updated_by is not None
+    assert "Nothing is drawn by itself" in page(trainer, "prompt-sets")
+    assert trainer.post(reverse("preview-settings"), {"automatic": "on"}).status_code == 403
+    assert not PreviewSettings.current().automatic
+
+
+def test_a_trainer_reads_a_set_and_cannot_change_it(trainer: Client) -> None:
+    standard = PromptSet.standard("embedded")
+    assert standard is not None
+    found = page(trainer, "prompt-set", standard.pk)
+    assert "portrait of {trigger}, smiling" in found
+    assert "<textarea" not in found
+    assert trainer.post(standard.get_absolute_url(), {"name": "Mine"}).status_code == 403
+    assert trainer.get(reverse("prompt-set-new")).status_code == 403
