@@ -119,6 +119,8 @@ def raw_far(folder: Path) -> float:
 
 def spoken(measured: Measured) -> str:
     """``88 ± 9``."""
+    if measured.low is None or measured.high is None:
+        return f"{100 * measured.value:.0f}"
     return f"{100 * measured.value:.0f} ± {50 * (measured.high - measured.low):.0f}"
 
 

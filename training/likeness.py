@@ -17,11 +17,12 @@ import numpy.typing as npt
 Points = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
-#: Fewer training images are no yardstick, and fewer pictures say nothing of their spread.
+#: Fewer training images are no yardstick, one picture is no measure, and two say nothing of their spread.
 FEWEST_REFERENCES = 3
 FEWEST_PICTURES = 2
-#: 97.5 % quantiles of Student's t by degrees of freedom, from 1; beyond them the normal one is near enough.
-_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11)
+FEWEST_FOR_SPREAD = 3
+#: 97.5 % quantiles of Student's t by degrees of freedom, from 2; beyond them the normal one is near enough.
+_T = (4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11)
 _T_MANY = 2.0
 
 
@@ -31,11 +32,11 @@ class CannotMeasure(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """A mean with its 95 % interval, over ``count`` pictures. 1 is the whole way to the actor."""
+    """A mean over ``count`` pictures, from three on with its 95 % interval. 1 is as near as the actor."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     count: int
 
 
@@ -95,8 +96,11 @@ def _mean(values: Values) -> Measured:
     count = len(values)
     if count < FEWEST_PICTURES:
         raise CannotMeasure(f"Only {count} pictures can be measured; {FEWEST_PICTURES} are needed.")
-    quantile = _T[count - 2] if count - 2 < len(_T) else _T_MANY
-    mean, margin = float(values.mean()), quantile * float(values.std(ddof=1)) / math.sqrt(count)
+    mean = float(values.mean())
+    if count < FEWEST_FOR_SPREAD:
+        return Measured(mean, None, None, count)
+    quantile = _T[count - 3] if count - 3 < len(_T) else _T_MANY
+    margin = quantile * float(values.std(ddof=1)) / math.sqrt(count)
     return Measured(mean, mean - margin, mean + margin, count)
 
 

@@ -21,7 +21,7 @@ class VersionScore(models.Model):
 
     version = models.OneToOneField("training.TrainingVersion", on_delete=models.CASCADE, related_name="score")
     value = models.FloatField(null=True, help_text="Likeness in percent; null when it can't be measured.")
-    low = models.FloatField(null=True, help_text="Lower end of the 95 % interval.")
+    low = models.FloatField(null=True, help_text="Lower end of the 95 % interval; null with two pictures.")
     high = models.FloatField(null=True, help_text="Upper end of the 95 % interval.")
     pictures = models.PositiveIntegerField(
         default=0, help_text="Pictures with the trigger that were measured."

@@ -182,9 +182,13 @@ def found(embedded: scorers.Embedded) -> Points:
     return np.stack(known) if known else np.empty((0, 1), np.float32)
 
 
-def percent(measured: Measured) -> tuple[float, float, float]:
+def percent(measured: Measured) -> tuple[float | None, float | None, float | None]:
     """Value, low and high. Pages show 0 to 100; what lies outside is kept, so that intervals stay true."""
-    return round(100 * measured.value, 1), round(100 * measured.low, 1), round(100 * measured.high, 1)
+    value, low, high = (
+        None if each is None else round(100 * each, 1)
+        for each in (measured.value, measured.low, measured.high)
+    )
+    return value, low, high
 
 
 def digest(value: Any) -> str:

@@ -54,8 +54,13 @@ def suggest(scores: Iterable[VersionScore]) -> Suggestion | None:
 
 
 def overlap(one: VersionScore, other: VersionScore) -> bool:
-    """Whether the difference may be chance: one's mean lies within the other's interval."""
-    return (one.high or 0) >= (other.value or 0) or (other.low or 0) <= (one.value or 0)
+    """Whether the difference may be chance: one's mean lies within the other's interval.
+
+    So few pictures that there is no interval can't tell anything apart.
+    """
+    if one.high is None or other.low is None:
+        return True
+    return one.high >= (other.value or 0) or other.low <= (one.value or 0)
 
 
 def slight(bleed: float | None) -> float:

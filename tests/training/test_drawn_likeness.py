@@ -56,6 +56,7 @@ def test_somebody_without_the_mark_is_less_alike(scorer: Network, mark: str) -> 
     plain = Portrait(**(vars(face) | {"marks": ()}))
     with_mark = ruler.likeness(scorer.embed(pictures(face, 6, "samples")))
     without = ruler.likeness(scorer.embed(pictures(plain, 6, "samples")))
+    assert with_mark.low is not None
     assert with_mark.low > without.value
 
 

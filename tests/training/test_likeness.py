@@ -23,6 +23,8 @@ def test_pictures_like_the_training_images_score_a_whole_and_strangers_nothing()
     ruler = Yardstick.of(around(ACTOR, 40, 0.05), FAR)
     same = ruler.likeness(around(ACTOR, 40, 0.05, seed=1))
     assert same.value == pytest.approx(1, abs=0.03)
+    assert same.low is not None
+    assert same.high is not None
     assert same.low < 1 < same.high
     stranger = ruler.likeness(around(STRANGER, 40, 0.05, seed=2))
     assert stranger.value == pytest.approx(0, abs=0.03)
@@ -44,7 +46,7 @@ def test_the_interval_holds_the_mean_19_times_of_20() -> None:
     ruler = Yardstick.of(around(ACTOR, 40, 0.05), FAR)
     truth = ruler.likeness(around(ACTOR, 4000, 0.3, seed=9)).value
     trials = [ruler.likeness(around(ACTOR, 5, 0.3, seed=seed)) for seed in range(400)]
-    held = sum(trial.low <= truth <= trial.high for trial in trials) / len(trials)
+    held = sum((trial.low or 0) <= truth <= (trial.high or 0) for trial in trials) / len(trials)
     assert 0.91 < held < 0.98
 
 
@@ -65,8 +67,10 @@ def test_too_few_or_too_different_images_are_no_yardstick() -> None:
         Yardstick.of(crowd, FAR)
 
 
-def test_one_picture_has_no_spread_and_so_no_score() -> None:
+def test_one_picture_has_no_score_and_two_have_no_spread() -> None:
     ruler = Yardstick.of(around(ACTOR, 5, 0.1), FAR)
+    both = ruler.likeness(around(ACTOR, 2, 0.1))
+    assert (both.low, both.high) == (None, None)
     with pytest.raises(CannotMeasure, match="Only 1 pictures"):
         ruler.likeness(around(ACTOR, 1, 0.1))
 

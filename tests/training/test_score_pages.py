@@ -80,6 +80,14 @@ def test_a_best_version_that_bleeds_comes_with_a_warning() -> None:
     assert found.why.endswith("but it bleeds into prompts without the trigger (30 % ± 5).")
 
 
+def test_two_pictures_each_tell_nothing_apart() -> None:
+    actor = make_actor()
+    rows = [score(make_version(actor), value, low=None, high=None) for value in (95, 40)]
+    found = suggest(rows)
+    assert found
+    assert "can't be told apart" in found.why
+
+
 def test_scores_of_other_images_are_not_compared() -> None:
     found = suggest(two(91, 60, yardstick="another"))
     assert found
@@ -104,15 +112,16 @@ def test_versions_show_score_spread_and_what_it_was_measured_on(admin_client: Cl
         bleed=3.0,
         bleed_low=1.0,
         bleed_high=5.0,
+        bleed_pictures=5,
         dataset_revision=actor.dataset.revision(),
     )
     score(make_version(actor), None, reason="There are no samples <yet>.")
     make_version(actor)
     text = text_of(admin_client, "versions", actor)
     assert "91 % ± 3" in text
-    assert "bleed 3 % ± 2" in text
-    assert "4 samples, r1." in text
-    assert "can’t be measured There are no samples &lt;yet&gt;." in text
+    assert "Bleed 3 % ± 2, from 5 pictures." in text
+    assert "Measured on 4 samples, r1, by a scorer 1." in text
+    assert "Likeness can’t be measured There are no samples &lt;yet&gt;." in text
     assert "not measured yet" in text
 
 
@@ -254,13 +263,10 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(signed_in_page: Page, width: 
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-def test_the_keyboard_opens_what_a_score_was_measured_on(signed_in_page: Page) -> None:
+def test_the_keyboard_measures_again(signed_in_page: Page) -> None:
     page = signed_in_page
     actor = two(91, 60)[0].version.actor
     page.goto(f"/actors/{actor.pk}/versions")
-    page.get_by_text("Measured on").first.focus()
-    page.keyboard.press("Enter")
-    assert page.get_by_text("a scorer 1").first.is_visible()
     page.get_by_role("button", name="Measure again").focus()
     page.keyboard.press("Enter")
     page.get_by_text("2 versions are being measured").wait_for()

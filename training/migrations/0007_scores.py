@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("value", models.FloatField(help_text="Likeness in percent; null when it can't be measured.", null=True)),
-                ("low", models.FloatField(help_text="Lower end of the 95 % interval.", null=True)),
+                ("low", models.FloatField(help_text="Lower end of the 95 % interval; null with two pictures.", null=True)),
                 ("high", models.FloatField(help_text="Upper end of the 95 % interval.", null=True)),
                 ("pictures", models.PositiveIntegerField(default=0, help_text="Pictures with the trigger that were measured.")),
                 ("compared_with", models.PositiveIntegerField(default=0, help_text="Training images they were compared with.")),
