@@ -26,7 +26,8 @@ from training.preset_models import PresetRevision
 from training.selection import BECAME_GOOD, NONE, SIZES, Selection, size_of_dataset
 from training.spans import Span
 
-LENGTH_AND_COST = ("training", "median_cost")
+OF_A_GROUP = ("training", "median_cost", "likeness")
+OF_ALL = ("queue", "training", "review", "median_cost")
 TRUNCATED = {"day": TruncDay, "week": TruncWeek, "month": TruncMonth}
 
 
@@ -50,6 +51,8 @@ class Figures:
     #: US dollars; ``None`` where no price is configured.
     cost: Decimal | None = None
     median_cost: Decimal | None = None
+    #: Median of the likeness scores, 0 to 100.
+    likeness: float | None = None
     #: How many of them, and of the good ones, have cost something.
     paid: int = 0
     paid_good: int = 0
@@ -174,7 +177,7 @@ def states() -> list[Choice]:
 
 def totals(span: Span, bill: costs.Bill | None) -> Figures:
     """All trainings of the span."""
-    return measured(Selection.launched(span).rows(), bill, medians=tuple(MEDIANS))[()]
+    return measured(Selection.launched(span).rows(), bill, medians=OF_ALL)[()]
 
 
 def before(span: Span) -> Span:
@@ -223,7 +226,7 @@ def people(span: Span, bill: costs.Bill | None, only: User | None) -> list[Group
 def presets(span: Span | None, bill: costs.Bill | None, *, preset: str = "") -> list[Group]:
     """By preset and revision, those with changed values apart. Without a span: of all time."""
     rows = (Selection.launched(span) if span else Selection()).but(preset=preset)
-    found = measured(rows.rows(), bill, "preset_revision", "preset_edited", medians=LENGTH_AND_COST)
+    found = measured(rows.rows(), bill, "preset_revision", "preset_edited", medians=OF_A_GROUP)
     revisions = PresetRevision.objects.select_related("preset").in_bulk([key[0] for key in found if key[0]])
     groups = []
     for (pk, edited), figures in found.items():
@@ -244,7 +247,7 @@ def presets(span: Span | None, bill: costs.Bill | None, *, preset: str = "") -> 
 def sizes(span: Span, bill: costs.Bill | None) -> list[Group]:
     """By how many images they were trained on, the smallest first."""
     rows = Selection.launched(span)
-    found = measured(rows.rows().annotate(size=size_of_dataset()), bill, "size", medians=LENGTH_AND_COST)
+    found = measured(rows.rows().annotate(size=size_of_dataset()), bill, "size", medians=OF_A_GROUP)
     return [
         Group(key, SIZES[key][0], found[(key,)], rows.but(images=key)) for key in SIZES if (key,) in found
     ]
@@ -305,6 +308,7 @@ MEDIANS: dict[str, Any] = {
         filter=BECAME_GOOD & ~Q(request_id=""),
     ),
     "median_cost": Median("dollars"),
+    "likeness": Median("score__value"),
 }
 
 

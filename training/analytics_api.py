@@ -43,6 +43,9 @@ class FiguresSerializer(serializers.Serializer[Figures]):
     review = serializers.FloatField(help_text="Median seconds from the end to the mark.", allow_null=True)
     cost = serializers.FloatField(help_text="US dollars at today's price.", allow_null=True)
     median_cost = serializers.FloatField(allow_null=True)
+    likeness = serializers.FloatField(
+        help_text="Median score, 0 to 100; of presets and sizes.", allow_null=True
+    )
     cost_per_training = serializers.FloatField(allow_null=True)
     cost_per_good = serializers.FloatField(help_text="Every try counted.", allow_null=True)
     tries_per_good = serializers.FloatField(allow_null=True)

@@ -34,6 +34,12 @@ def decimal(number: float | None) -> str:
     return NOTHING if number is None else f"{number:.1f}"
 
 
+@register.filter
+def whole(number: float | None) -> str:
+    """``79``."""
+    return NOTHING if number is None else f"{number:.0f}"
+
+
 @register.simple_tag
 def hbar(part: int, most: int) -> SafeString:
     """A thin bar beside a number of a table."""
