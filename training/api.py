@@ -74,7 +74,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
     """Training versions across actors."""
 
     queryset = TrainingVersion.objects.select_related(
-        "actor", "good_by", "created_by", "score__dataset_revision"
+        "actor", "good_by", "created_by", "score__dataset_revision", "preset_revision__preset"
     )
     serializer_class = VersionSerializer
     filter_backends = (filters.DjangoFilterBackend, SearchFilter, OrderingFilter)

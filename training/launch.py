@@ -153,8 +153,9 @@ def _record_dataset(version: TrainingVersion, override_reason: str) -> None:
 
 
 def _record_preset(version: TrainingVersion, parameters: Parameters, base: BaseModel, chosen: str) -> None:
-    """Which preset's revision the parameters come from; training again keeps what the first one knew."""
-    if again := version.repeats:
+    """Which preset's revision the parameters come from; the same again keeps what the first one knew."""
+    again = version.repeats
+    if again and again.parameters() == version.parameters():
         version.preset_revision, version.preset_edited = again.preset_revision, again.preset_edited
     else:
         found = origin(parameters, version.image_count, base, chosen)

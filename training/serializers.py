@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from actors.serializers import one_line
 from training.base_models import DEFAULT_PRESET
-from training.models import SampleImage, TrainingEvent, TrainingVersion, VersionScore
+from training.models import PresetRevision, SampleImage, TrainingEvent, TrainingVersion, VersionScore
 
 MAX_ID = 2**63 - 1
 
@@ -52,12 +52,20 @@ class ScoreSerializer(serializers.ModelSerializer[VersionScore]):
         read_only_fields = fields
 
 
+class PresetUsedSerializer(serializers.Serializer[PresetRevision]):
+    """The preset that a version's parameters come from."""
+
+    key = serializers.CharField(source="preset.name")
+    revision = serializers.IntegerField(source="number")
+
+
 class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
     """A training version. People change its name and description; everything else happens to it."""
 
     parameters = serializers.DictField(read_only=True)
     progress = serializers.FloatField(source="progress_fraction", read_only=True, help_text="0 to 1")
     lora_url = serializers.CharField(source="lora_address", read_only=True)
+    preset = PresetUsedSerializer(source="preset_revision", read_only=True, allow_null=True)
     score = ScoreSerializer(read_only=True, allow_null=True, default=None, help_text="Null until measured.")
     good_by = serializers.CharField(source="good_by.username", default=None, allow_null=True, read_only=True)
     created_by = serializers.CharField(
@@ -80,6 +88,8 @@ class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
             "parameters",
             "image_count",
             "dataset_fingerprint",
+            "preset",
+            "preset_edited",
             "repeats",
             "job_id",
             "stage",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.test import Client
 
 from tests.factories import make_actor
 from training import launch
@@ -130,3 +131,17 @@ def test_a_revision_with_trainings_can_not_be_deleted() -> None:
     assert revision is not None
     with pytest.raises(Exception, match="protected"), transaction.atomic():
         revision.delete()
+
+
+def test_training_again_with_other_values_is_looked_at_anew() -> None:
+    first = launched("quick")
+    first.cancel()
+    values = recommend(15, EMBEDDED, "thorough", first.class_tokens)[0].to_dict()
+    again = launch.launch(first.actor, values, repeats=first, preset="thorough")
+    assert (str(again.preset_revision), again.preset_edited) == ("thorough r1", False)
+
+
+def test_the_api_says_which_preset_a_version_comes_from(admin_client: Client) -> None:
+    version = launched("quick", network_dim=32)
+    told = admin_client.get(f"/api/versions/{version.pk}").json()
+    assert (told["preset"], told["preset_edited"]) == ({"key": "quick", "revision": 1}, True)
