@@ -109,7 +109,7 @@ def prepare(pages: int) -> tuple[str, list[int]]:
 def measure(words: str, session: str, keys: list[int], *, moving: bool) -> float:
     """Percent of one core that the web processes took."""
     with gunicorn(dict(os.environ), 1) as url:
-        tabs = [OpenPage(url, session, pk, delay=4 * index / len(keys) + 1) for index, pk in enumerate(keys)]
+        tabs = [OpenPage(url, session, pk, delay=5 * index / len(keys) + 1) for index, pk in enumerate(keys)]
         for tab in tabs:
             tab.start()
         time.sleep(8)  # every page is loaded and has asked once

@@ -8,36 +8,51 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any, Self
+from datetime import datetime
+from typing import Any, NamedTuple, Self
 
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from training import payload
-from training.live import Picture
 from training.models import ACTIVE, SampleImage, Status, TrainingEvent, TrainingVersion
 
 #: The fragments of the page, by the id of their element.
 PARTS = ("head", "asks", "progress", "samples", "loss", "console")
 #: Seconds between two polls: a short training is followed closely, a long one once per percent.
-SOONEST, LATEST, IN_QUEUE = 4, 10, 5
+SOONEST, LATEST, IN_QUEUE = 5, 10, 5
 #: What only the clock changes (a place in the queue, an estimated step, when a person may decide).
 CLOCK_SECONDS = 10
+#: A chart is drawn anew at most this often.
+CHART_SECONDS = 10
 
 
-def stamp_of(pk: int) -> str:
-    """Changes whenever the page may have: one query, and none of the long columns. Empty when it is gone."""
-    row = (
-        TrainingVersion.objects.filter(pk=pk)
-        .values_list("status", "is_good", "updated_at", "step", counted(TrainingEvent), counted(SampleImage))
-        .first()
-    )
-    if row is None:
-        return ""
-    status, step = row[0], row[3]
-    by_clock = status in ACTIVE and not step
-    return short(row, int(timezone.now().timestamp()) // CLOCK_SECONDS if by_clock else 0)
+class Stamp(NamedTuple):
+    """What one small row tells of a version: enough to know whether anything has moved."""
+
+    status: str
+    is_good: bool
+    updated_at: datetime
+    step: int
+    events: int
+    samples: int
+
+    @classmethod
+    def read(cls, pk: int) -> Self | None:
+        """One query, and none of the long columns; ``None`` when the version is gone."""
+        columns = ("status", "is_good", "updated_at", "step")
+        rows = TrainingVersion.objects.filter(pk=pk).values_list(
+            *columns, counted(TrainingEvent), counted(SampleImage)
+        )
+        row = rows.first()
+        return cls(*row) if row else None
+
+    @property
+    def mark(self) -> str:
+        """Changes whenever the page may have."""
+        by_clock = self.status in ACTIVE and not self.step
+        return short(self, int(timezone.now().timestamp()) // CLOCK_SECONDS if by_clock else 0)
 
 
 def counted(rows: type[TrainingEvent | SampleImage]) -> Coalesce:
@@ -59,23 +74,20 @@ class Marks:
     parts: dict[str, str]
 
     @classmethod
-    def of(cls, stamp: str, now: Picture, scale: str) -> Self:
-        """The marks of what the page would show now."""
-        version = now.version
+    def of(cls, stamp: Stamp, version: TrainingVersion, scale: str) -> Self:
+        """The marks of what the page would show now. The stamp was read before the version."""
         steps = version.max_train_steps or 0
-        percent = 100 * version.step // steps if steps else version.step
         ahead = sum(step > version.step for step in payload.sample_steps(steps)) if steps else 0
         decision = (version.status, version.is_good, version.can_be_resolved)
         seen: dict[str, Any] = {
             "head": (*decision, version.stage, version.error),
             "asks": (version.is_active, *decision[1:], version.status == Status.COMPLETED),
-            "progress": stamp,
-            "samples": (version.is_active, len(now.samples), ahead),
-            # A chart of 240 points looks the same until a hundredth of them is new.
-            "loss": (version.is_active, scale, percent),
-            "console": (len(now.console), now.console[-1]["message"] if now.console else ""),
+            "progress": stamp.mark,
+            "samples": (version.is_active, stamp.samples, ahead),
+            "loss": (version.is_active, scale, version.step // steps_between_charts(version)),
+            "console": (stamp.events, version.log[-1:], len(version.log)),
         }
-        return cls(stamp, {part: short(seen[part]) for part in PARTS})
+        return cls(stamp.mark, {part: short(seen[part]) for part in PARTS})
 
     def __str__(self) -> str:
         return ".".join([self.stamp, *(self.parts[part] for part in PARTS)])
@@ -84,6 +96,12 @@ class Marks:
         """The parts that are not as ``seen`` says; all of them when it says nothing that can be read."""
         known = dict(zip(PARTS, seen.split(".")[1:], strict=False))
         return [part for part in PARTS if known.get(part) != self.parts[part]]
+
+
+def steps_between_charts(version: TrainingVersion) -> int:
+    """A chart looks the same until a fiftieth of it is new, and nobody reads one every four seconds."""
+    pause = CHART_SECONDS / version.seconds_per_step if version.seconds_per_step else 0
+    return max(1, round(max(0.02 * (version.max_train_steps or 0), pause)))
 
 
 def seconds_between_polls(version: TrainingVersion) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -19,7 +19,7 @@ from actors.requests import PageRequest
 from actors.undo import done
 from training import launch, tasks
 from training.live import Picture
-from training.live_parts import Marks, seconds_between_polls, stamp_of
+from training.live_parts import Marks, Stamp, seconds_between_polls
 from training.models import NotCompleted, TrainingVersion
 from training.parameters import ParameterErrors
 from training.queueing import place_of
@@ -38,11 +38,11 @@ def load(pk: int) -> TrainingVersion:
     return get_object_or_404(versions.defer("images", "source"), pk=pk)
 
 
-def picture(request: PageRequest, version: TrainingVersion, stamp: str) -> dict[str, Any]:
-    """What page and fragment share; the stamp was read before the version."""
+def picture(request: PageRequest, version: TrainingVersion, stamp: Stamp) -> dict[str, Any]:
+    """What page and fragment share."""
     scale = "log" if request.GET.get("scale") == "log" else "linear"
     now = Picture(version, logarithmic=scale == "log")
-    marks = Marks.of(stamp, now, scale)
+    marks = Marks.of(stamp, version, scale)
     again = urlencode({"seen": str(marks), "scale": scale})
     return {
         "section": "activity",
@@ -66,9 +66,11 @@ def training(request: PageRequest, pk: int) -> HttpResponse:
     """The page; for htmx the parts that have changed, or nothing when none has."""
     fragment = request.htmx and not request.htmx.history_restore_request
     seen = request.GET.get("seen", "") if fragment else ""
-    stamp = stamp_of(pk)
-    if seen and seen.split(".")[0] == stamp:
+    stamp = Stamp.read(pk)
+    if stamp and seen.split(".")[0] == stamp.mark:
         return HttpResponse(status=NOTHING_NEW)
+    if stamp is None:
+        raise Http404(f"There is no training with the number {pk}.")
     version = load(pk)
     context = picture(request, version, stamp)
     if not fragment:

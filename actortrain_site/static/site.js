@@ -78,6 +78,17 @@ document.addEventListener("visibilitychange", () => {
   for (const each of document.querySelectorAll("[data-poll]")) each.dispatchEvent(new Event("wake"));
 });
 
+// A picture that can't be had (its link is too old, its file gone) leaves an empty frame, not a torn one.
+document.addEventListener(
+  "error",
+  ({ target }) => {
+    if (target.tagName !== "IMG") return;
+    target.classList.add("missing");
+    target.closest(".frame")?.classList.add("empty");
+  },
+  true,
+);
+
 // A fragment that became the sign-in page means that the session is over: go there, and come back after.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answered = new URL(event.detail.xhr.responseURL || location.href);
