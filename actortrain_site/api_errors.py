@@ -9,6 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from actors.rest import BadGateway, Conflict, Unprocessable
+from training.batch_plan import CannotPlan
+from training.batches import NotPossible
 from training.idempotency import KeyReused
 from training.launch import CannotStart
 from training.models import NotCompleted
@@ -26,8 +28,10 @@ def translate(error: Exception) -> Exception:
     match error:
         case ParameterErrors():
             return exceptions.ValidationError({name: [why] for name, why in error.errors.items()})
-        case CannotStart() | NotCompleted():
+        case CannotStart() | NotCompleted() | NotPossible():
             return Conflict(str(error))
+        case CannotPlan():
+            return exceptions.ValidationError({"detail": str(error)})
         case KeyReused():
             return Unprocessable(str(error))
         case RunPodError():

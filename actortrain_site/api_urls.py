@@ -7,13 +7,14 @@ from rest_framework.routers import SimpleRouter
 from actors import api, registry_api, rights_api
 from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
-from training import budget_api, health_views, old_paths, studio_api
+from training import batch_api, budget_api, health_views, old_paths, studio_api
 from training.analytics_api import AnalyticsView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("actors", api.ActorViewSet, basename="actor")
 router.register("images", api.ImageViewSet, basename="image")
 router.register("versions", training_api.VersionViewSet, basename="version")
+router.register("batches", batch_api.BatchViewSet, basename="batch")
 
 urlpatterns = [
     path("actors/<int:pk>/training-versions", old_paths.TrainingVersionsView.as_view()),

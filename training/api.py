@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -123,14 +124,7 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
             )
             return dict(self.shown(version).data)
 
-        key = request.headers.get("Idempotency-Key", "")
-        if not key:
-            return Response(start(), status.HTTP_201_CREATED)
-        if len(key) > 200 or not key.isprintable():
-            raise exceptions.ValidationError({"Idempotency-Key": ["At most 200 printable characters."]})
-        answer, repeated = idempotency.once(request.user, key, request.data, start)
-        headers = {"Idempotency-Replayed": "true"} if repeated else {}
-        return Response(answer, status.HTTP_201_CREATED, headers=headers)
+        return made_once(request, start)
 
     @extend_schema(summary="Cancel", request=None, responses={200: VersionSerializer, 409: CONFLICT})
     @action(detail=True, methods=["post"])
@@ -214,6 +208,18 @@ class VersionViewSet(LockedUpdate, viewsets.ReadOnlyModelViewSet[TrainingVersion
     def samples(self, request: Request, pk: int) -> Response:
         """By step and prompt."""
         return Response(SampleSerializer(self.get_object().samples.all(), many=True).data)
+
+
+def made_once(request: Request, make: Callable[[], Any]) -> Response:
+    """201 with what ``make`` answers; with an ``Idempotency-Key`` it runs once, and its answer is kept."""
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        return Response(make(), status.HTTP_201_CREATED)
+    if len(key) > 200 or not key.isprintable():
+        raise exceptions.ValidationError({"Idempotency-Key": ["At most 200 printable characters."]})
+    answer, repeated = idempotency.once(request.user, key, request.data, make)
+    headers = {"Idempotency-Replayed": "true"} if repeated else {}
+    return Response(answer, status.HTTP_201_CREATED, headers=headers)
 
 
 def get_actor(pk: int) -> Actor:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from actors.models import Actor
 from training import budgets, costs, launch
 from training.base_models import auto_adjust
-from training.batch_models import HOLDING, MOST_ACTORS, NOTHING, Batch, BatchItem, ItemState
+from training.batch_models import HOLDING, MOST_ACTORS, MOST_AT_ONCE, NOTHING, Batch, BatchItem, ItemState
 from training.estimates import estimate_seconds
 from training.parameters import Parameters, validate
 from training.presets import preset_named
@@ -161,6 +161,8 @@ def replan(batch: Batch) -> None:
 
 def check_limits(batch: Batch) -> None:
     """Raises ``CannotPlan`` for limits that can't be kept."""
+    if not 1 <= batch.concurrency <= MOST_AT_ONCE:
+        raise CannotPlan(f"Between 1 and {MOST_AT_ONCE} trainings can run at once, not {batch.concurrency}.")
     if batch.ceiling is not None and costs.price() is None:
         raise CannotPlan(
             "A ceiling needs a price: trainings are free here. Leave it empty, or set GPU_PRICE_PER_SECOND."

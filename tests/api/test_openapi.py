@@ -26,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from actors.tokens import make_token
 from tests.factories import make_actor, make_version
 from tests.runpod_simulator import Simulator
+from tests.training.batch_steps import plan
 from training.models import Status
 
 DESCRIPTION = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
@@ -60,7 +61,7 @@ def ids(db: None, settings: Settings, endpoint: Simulator) -> Iterator[dict[str,
     version.mark_good()
     image = actor.dataset.images.first()
     assert image is not None
-    yield {"actors": actor.pk, "versions": version.pk, "images": image.pk}
+    yield {"actors": actor.pk, "versions": version.pk, "images": image.pk, "batches": plan(2).pk}
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
