@@ -15,6 +15,7 @@ from training.idempotency import KeyReused
 from training.launch import CannotStart
 from training.models import NotCompleted
 from training.parameters import ParameterErrors
+from training.previews import CannotPreview
 from training.runpod import RunPodError
 
 
@@ -28,7 +29,7 @@ def translate(error: Exception) -> Exception:
     match error:
         case ParameterErrors():
             return exceptions.ValidationError({name: [why] for name, why in error.errors.items()})
-        case CannotStart() | NotCompleted() | NotPossible():
+        case CannotStart() | NotCompleted() | CannotPreview() | NotPossible():
             return Conflict(str(error))
         case CannotPlan():
             return exceptions.ValidationError({"detail": str(error)})

@@ -7,13 +7,15 @@ from rest_framework.routers import SimpleRouter
 from actors import api, registry_api, rights_api
 from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
-from training import batch_api, budget_api, health_views, old_paths, studio_api
+from training import batch_api, budget_api, health_views, old_paths, preview_api, studio_api
 from training.analytics_api import AnalyticsView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("actors", api.ActorViewSet, basename="actor")
 router.register("images", api.ImageViewSet, basename="image")
 router.register("versions", training_api.VersionViewSet, basename="version")
+router.register("previews", preview_api.PreviewViewSet, basename="preview")
+router.register("prompt-sets", preview_api.PromptSetViewSet, basename="prompt-set")
 router.register("batches", batch_api.BatchViewSet, basename="batch")
 
 urlpatterns = [

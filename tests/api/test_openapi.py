@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -27,7 +28,8 @@ from actors.tokens import make_token
 from tests.factories import make_actor, make_version
 from tests.runpod_simulator import Simulator
 from tests.training.batch_steps import plan
-from training.models import Status
+from tests.training.previewing import make_drawable, ordered
+from training.models import PromptSet, Status
 
 DESCRIPTION = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
 CHECKS = [
@@ -48,7 +50,7 @@ def endpoint() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def ids(db: None, settings: Settings, endpoint: Simulator) -> Iterator[dict[str, int]]:
+def ids(db: None, settings: Settings, endpoint: Simulator, media: Path) -> Iterator[dict[str, int]]:
     """A registry with something of everything, an endpoint, and ids that exist."""
     # As Django's own test client does: a request must not close the connection of the test's transaction.
     for signal in (request_started, request_finished):
@@ -59,9 +61,12 @@ def ids(db: None, settings: Settings, endpoint: Simulator) -> Iterator[dict[str,
     make_version(actor, status=Status.FAILED)
     version = make_version(actor)
     version.mark_good()
+    preview = ordered(version=make_drawable())
     image = actor.dataset.images.first()
     assert image is not None
-    yield {"actors": actor.pk, "versions": version.pk, "images": image.pk, "batches": plan(2).pk}
+    prompts = PromptSet.objects.values_list("pk", flat=True)[0]
+    rows = {"previews": preview.pk, "prompt-sets": prompts}
+    yield rows | {"actors": actor.pk, "versions": version.pk, "images": image.pk, "batches": plan(2).pk}
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
