@@ -19,8 +19,8 @@ from actors.rest import Conflict, LockedUpdate, described, said_by
 from training import idempotency, tasks
 from training.launch import launch, retry, studio_base
 from training.models import Status, TrainingVersion
-from training.score_queue import measure_later
 from training.presets import preset_named, recommend
+from training.score_queue import measure_later
 from training.serializers import (
     CheckedSerializer,
     EventSerializer,
