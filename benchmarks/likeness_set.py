@@ -108,7 +108,7 @@ def draw_previews(folder: Path) -> None:
     torch.set_num_threads(1)
     drawing = Drawing.of(base_card(EMBEDDED_BASE))
     pipeline = load_base(EMBEDDED_BASE)
-    orders = [("base", "", None, False)]
+    orders: list[tuple[str, str, str | None, bool]] = [("base", "", None, False)]
     for index, trigger in enumerate(TRIGGERS):
         another = TRIGGERS[(index + 1) % len(TRIGGERS)]
         orders += [(f"{trigger}/{kind}/previews", trigger, f"{trigger}/{kind}", True) for kind in KINDS]

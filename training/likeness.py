@@ -71,7 +71,7 @@ class Yardstick:
     def nearness(self, pictures: Points) -> Values:
         """Each picture's place between a stranger (0) and the actor (1); it may lie outside."""
         away = distances(pictures, self.references).mean(axis=1)
-        return (self.far - away) / (self.far - self.own)
+        return np.asarray((self.far - away) / (self.far - self.own))
 
     def likeness(self, pictures: Points) -> Measured:
         """How near pictures of prompts with the trigger are."""

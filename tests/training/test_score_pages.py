@@ -154,8 +154,8 @@ def test_compare_shows_above_the_pictures_only_what_differs(admin_client: Client
     table = re.search(r"<tbody>.*?</tbody>", html, flags=re.DOTALL)
     assert table
     assert re.findall(r'<th scope="row">([^<]+)', table[0]) == ["Dataset", "Cost", "Likeness"]
-    for value in ("r1", "r2", "$0.0", "91 % ± 3", "60 % ± 3"):
-        assert value in table[0]
+    for text in ("r1", "r2", "$0.0", "91 % ± 3", "60 % ± 3"):
+        assert text in table[0]
     assert html.index("What differs") < html.index("None of these versions has samples")
     assert "V1 looks best by the numbers" in re.sub(r"<[^>]+>", "", html)
 
