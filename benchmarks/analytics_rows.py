@@ -21,10 +21,11 @@ ERRORS = (
 SPREAD = """
 UPDATE training_trainingversion SET
   request_id = id::text,
-  created_at = now() - (id * 7919 %% {days}) * interval '1 day' - (id %% 1440) * interval '1 minute',
-  started_at = now() - (id * 7919 %% {days}) * interval '1 day' - (id %% 1440 - 1 - id %% 7) * interval '1 minute',
-  finished_at = now() - (id * 7919 %% {days}) * interval '1 day' - (id %% 1440 - 12 - id %% 9) * interval '1 minute',
+  created_at = launched,
+  started_at = launched + (1 + id %% 7) * interval '1 minute',
+  finished_at = launched + (12 + id %% 9) * interval '1 minute',
   execution_ms = 300000 + id * 31 %% 400000,
+  delay_ms = 20000 + id * 17 %% 90000,
   image_count = 8 + id * 13 %% 70,
   created_by_id = (%s::int[])[1 + id %% {people}],
   preset_revision_id = (%s::int[])[1 + id %% 4],
@@ -32,8 +33,12 @@ UPDATE training_trainingversion SET
   status = CASE WHEN NOT is_good AND id %% 9 = 0 THEN 'failed'
                 WHEN NOT is_good AND id %% 31 = 0 THEN 'cancelled' ELSE status END,
   error = CASE WHEN NOT is_good AND id %% 9 = 0 THEN (%s::text[])[1 + id / 9 %% {errors}] ELSE error END,
-  good_at = CASE WHEN is_good THEN now() - (id * 7919 %% {days} - 1) * interval '1 day' END,
-  first_good_at = CASE WHEN is_good THEN now() - (id * 7919 %% {days} - 1) * interval '1 day' END
+  good_at = CASE WHEN is_good THEN launched + interval '1 day' END,
+  first_good_at = CASE WHEN is_good THEN launched + interval '1 day' END
+FROM (
+  SELECT id AS key, now() - (id * 7919 %% {days}) * interval '1 day' - (id %% 1440) * interval '1 minute'
+  AS launched FROM training_trainingversion
+) AS times WHERE id = key
 """
 
 
