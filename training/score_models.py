@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from training.preview_models import PreviewImage
+from training.preview_models import Preview, PreviewImage
 from training.states import Status
 from training.timeline import SampleImage
+
+#: How long a finished preview is looked for.
+LOOK_BACK = timedelta(days=7)
 
 
 class VersionScore(models.Model):
@@ -99,15 +103,18 @@ def spoken(value: float | None, spread: float | None) -> str:
 
 
 def unscored(versions: models.QuerySet[Any]) -> models.QuerySet[Any]:
-    """Completed versions with pictures that nobody has measured, or not since the last preview came.
+    """Completed versions with pictures that nobody has measured, or not since a preview ended.
 
-    Also those whose pictures were out of reach when they were looked at.
+    Also those whose pictures were out of reach when they were looked at. Previews are looked at for a week:
+    what was lost is found within a minute, and a studio has many.
     """
+    now = timezone.now()
     samples = SampleImage.objects.filter(version=OuterRef("pk"))
-    previews = PreviewImage.objects.filter(preview__version=OuterRef("pk")).exclude(url="")
-    newer = previews.filter(drawn_at__gt=OuterRef("score__at"))
+    drawn = PreviewImage.objects.filter(preview__version=OuterRef("pk")).exclude(url="")
+    newer = Preview.objects.filter(finished_at__gte=now - LOOK_BACK, finished_at__gt=F("version__score__at"))
+    due = VersionScore.objects.filter(retry_at__lte=now)
     return versions.filter(status=Status.COMPLETED).filter(
-        Q(Exists(samples) | Exists(previews), score=None)
-        | Q(Exists(newer))
-        | Q(score__retry_at__lte=timezone.now())
+        Q(Exists(samples) | Exists(drawn), score=None)
+        | Q(pk__in=newer.values("version"))
+        | Q(pk__in=due.values("version"))
     )
