@@ -234,6 +234,7 @@ ADMIN_MODELS: dict[str, str] = {
     "training.budgetentry": "admin",
     "training.budgetmonth": "admin",
     "training.budgetrule": "admin",
+    "training.batch": "curate",
     "training.parameterdraft": "curate",
     "training.trainingversion": "curate",
     "training.webhook": "admin",

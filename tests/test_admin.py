@@ -18,7 +18,7 @@ from django_q.models import OrmQ
 from actors.models import Actor, RegistryProposal, RegistrySource, TrainingImage
 from actors.tokens import make_token
 from tests.factories import make_actor, make_version
-from training.models import TrainingVersion, Webhook, WebhookDelivery
+from training.models import Batch, TrainingVersion, Webhook, WebhookDelivery
 from training.outbox import announce
 
 pytestmark = pytest.mark.django_db
@@ -135,16 +135,16 @@ def test_a_selection_is_exported_as_a_registry(curator: Client) -> None:
     assert [record["name"] for record in json.loads(answer.getvalue())] == ["0042_chosen"]
 
 
-def test_trainings_start_only_after_a_page_that_says_who_can(curator: Client) -> None:
+def test_chosen_actors_lead_to_the_plan_of_a_batch_which_launches_nothing(curator: Client) -> None:
     able, unable = make_actor(), make_actor(images=0)
-    answer = act(curator, "start_training", able, unable)
-    text = answer.content.decode()
-    assert "1 of 2 actors can train now" in text
+    text = act(curator, "plan_batch", able, unable).content.decode()
+    assert "Begin with 1 actor<" in text
     assert "No training images." in text
+    batch = Batch.objects.get()
+    assert (batch.state, batch.created_by) == ("planned", User.objects.get(username="curator"))
+    page = curator.get(reverse("admin:training_batch_change", args=[batch.pk])).content.decode()
+    assert "View on site" in page
     assert not TrainingVersion.objects.exists()
-    act(curator, "start_training", able, confirmed="yes")
-    version = TrainingVersion.objects.get()
-    assert (version.actor, version.created_by) == (able, User.objects.get(username="curator"))
 
 
 def test_chosen_trainings_are_cancelled(curator: Client) -> None:

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,9 +19,10 @@ from actors.admin import ActorAdmin, ReadOnlyAdmin
 from actors.admin_parts import ChoicesList, HistoryAdmin
 from actors.models import Actor
 from actors.permissions import can
-from training import budget_admin  # noqa: F401  # registers its pages
-from training.launch import CannotStart, launch, obstacles, studio_base
+from training import batch_plan, budget_admin  # noqa: F401  # registers its pages
 from training.models import (
+    Batch,
+    BatchItem,
     ParameterDraft,
     SampleImage,
     TrainingEvent,
@@ -30,10 +31,7 @@ from training.models import (
     WebhookDelivery,
 )
 from training.outbox import EVENTS
-from training.presets import recommend
-
-#: One click starts no more than this: each training costs money.
-MOST_LAUNCHES = 100
+from training.parameters import ParameterErrors
 
 
 class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -78,47 +76,21 @@ class TrainedActorAdmin(ActorAdmin):
 
     list_filter = (*ActorAdmin.list_filter, GoodFilter)
     inlines = (VersionInline,)
-    actions = (*ActorAdmin.actions, "start_training")
+    actions = (*ActorAdmin.actions, "plan_batch")
 
     def has_start_permission(self, request: HttpRequest) -> bool:
         """Who may launch."""
         return can(request.user, "train")
 
-    @admin.action(description="Start a training with recommended parameters", permissions=["start"])
-    def start_training(self, request: HttpRequest, actors: QuerySet[Actor]) -> HttpResponse | None:
-        """Says first who can and who cannot, because it costs money."""
-        chosen = list(Actor.objects.filter(pk__in=actors.values("pk")).select_related("dataset"))
-        if len(chosen) > MOST_LAUNCHES:
-            self.message_user(request, f"Choose at most {MOST_LAUNCHES} actors at once.", messages.ERROR)
+    @admin.action(description="Plan a batch of trainings", permissions=["start"])
+    def plan_batch(self, request: HttpRequest, actors: QuerySet[Actor]) -> HttpResponse | None:
+        """Leads to the plan: who can and who can't, for how much. Nothing is launched here."""
+        chosen = list(actors.order_by("pk").values_list("pk", flat=True))
+        try:
+            return redirect(batch_plan.make(chosen, by=cast("User", request.user)))
+        except (batch_plan.CannotPlan, ParameterErrors) as error:
+            self.message_user(request, str(error), messages.ERROR)
             return None
-        if "confirmed" in request.POST:
-            self._start(request, chosen)
-            return None
-        blocked = [(actor, found) for actor in chosen if (found := obstacles(actor))]
-        able = [actor for actor in chosen if actor.pk not in {each.pk for each, _ in blocked}]
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Start trainings",
-            "able": able,
-            "blocked": blocked,
-            "chosen": chosen,
-            "opts": self.model._meta,
-        }
-        return render(request, "admin/training/start.html", context)
-
-    def _start(self, request: HttpRequest, chosen: list[Actor]) -> None:
-        started, refused = 0, []
-        for actor in chosen:
-            try:
-                images = len(actor.dataset.included_images()) if hasattr(actor, "dataset") else 0
-                values = recommend(images, studio_base(), class_tokens=actor.trigger_token)[0].to_dict()
-                launch(actor, values, by=cast("User", request.user))
-                started += 1
-            except (CannotStart, ValueError) as error:
-                refused.append(f"{actor.number}: {error}")
-        self.message_user(request, f"{started} trainings started.")
-        for reason in refused[:20]:
-            self.message_user(request, reason, messages.WARNING)
 
 
 class EventInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -223,6 +195,36 @@ class ParameterDraftAdmin(ReadOnlyAdmin):
     list_display = ("actor", "user", "updated_at")
     list_select_related = ("actor", "user")
     search_fields = ("actor__name", "user__username")
+
+
+class BatchItemInline(admin.TabularInline):  # type: ignore[type-arg]
+    """A batch's first actors, to look at; its page shows all."""
+
+    model = BatchItem
+    fields = readonly_fields = ("actor", "state", "reason", "version", "attempts", "spent")
+    extra = 0
+    max_num = 0
+    can_delete = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchItem]:
+        """No more than a page can bear."""
+        items = super().get_queryset(request)
+        batch = getattr(request.resolver_match, "kwargs", {}).get("object_id", "")
+        first = BatchItem.objects.filter(batch=batch if str(batch).isdecimal() else None).values("pk")[:100]
+        return items.filter(pk__in=list(first.values_list("pk", flat=True))).select_related(
+            "actor", "version"
+        )
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Batches, to look at: what can be done with one stands on its page."""
+
+    list_display = ("name", "state", "concurrency", "ceiling", "created_by", "begun_at", "ended_at")
+    list_filter = ("state",)
+    search_fields = ("name",)
+    list_select_related = ("created_by",)
+    inlines = (BatchItemInline,)
 
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
