@@ -19,10 +19,8 @@ from actors.admin import ActorAdmin, ReadOnlyAdmin
 from actors.admin_parts import ChoicesList, HistoryAdmin
 from actors.models import Actor
 from actors.permissions import can
-from training import batch_plan, budget_admin  # noqa: F401  # registers its pages
+from training import batch_admin, batch_plan, budget_admin  # noqa: F401  # two register their pages
 from training.models import (
-    Batch,
-    BatchItem,
     ParameterDraft,
     SampleImage,
     TrainingEvent,
@@ -195,36 +193,6 @@ class ParameterDraftAdmin(ReadOnlyAdmin):
     list_display = ("actor", "user", "updated_at")
     list_select_related = ("actor", "user")
     search_fields = ("actor__name", "user__username")
-
-
-class BatchItemInline(admin.TabularInline):  # type: ignore[type-arg]
-    """A batch's first actors, to look at; its page shows all."""
-
-    model = BatchItem
-    fields = readonly_fields = ("actor", "state", "reason", "version", "attempts", "spent")
-    extra = 0
-    max_num = 0
-    can_delete = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BatchItem]:
-        """No more than a page can bear."""
-        items = super().get_queryset(request)
-        batch = getattr(request.resolver_match, "kwargs", {}).get("object_id", "")
-        first = BatchItem.objects.filter(batch=batch if str(batch).isdecimal() else None).values("pk")[:100]
-        return items.filter(pk__in=list(first.values_list("pk", flat=True))).select_related(
-            "actor", "version"
-        )
-
-
-@admin.register(Batch)
-class BatchAdmin(ReadOnlyAdmin):
-    """Batches, to look at: what can be done with one stands on its page."""
-
-    list_display = ("name", "state", "concurrency", "ceiling", "created_by", "begun_at", "ended_at")
-    list_filter = ("state",)
-    search_fields = ("name",)
-    list_select_related = ("created_by",)
-    inlines = (BatchItemInline,)
 
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
