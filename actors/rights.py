@@ -187,8 +187,9 @@ class LikenessRights(models.Model):
         return rights
 
     def document_link(self) -> str:
-        """A link for some minutes; only for people who may curate."""
-        return storage.download_link(storage.own(self.document).s3, 300) if self.document else ""
+        """A link for some minutes, for a redirect; only for people who may curate."""
+        link = storage.download_link(storage.own(self.document).s3, 300) if self.document else ""
+        return link.removeprefix(settings.SITE_URL)
 
 
 class RightsPolicy(models.Model):

@@ -5,55 +5,91 @@ from plain SQL, or from a process that died at the wrong moment.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django_q.models import Schedule
 
 from actors import studio_time
-from training import budgets, launch
+from training import budgets, launch, previews
 from training.budget_models import BudgetEntry, BudgetMonth
-from training.models import TERMINAL, TrainingVersion
+from training.models import TERMINAL, Preview, TrainingVersion
+from training.preview_models import PREVIEW_TERMINAL
 
 log = logging.getLogger(__name__)
 
 
 def drift(*, repair: bool) -> Iterator[str]:
     """What is wrong, a line each; with ``repair`` it is put right before it is told."""
-    yield from _not_entered(repair=repair)
-    yield from _not_settled(repair=repair)
+    for source in SOURCES:
+        yield from _not_entered(source, repair=repair)
+        yield from _not_settled(source, repair=repair)
     yield from _wrong_sums(repair=repair)
 
 
-def _not_entered(*, repair: bool) -> Iterator[str]:
-    """Trainings that somebody started this month and that are in nobody's ledger."""
+@dataclass(frozen=True)
+class Source:
+    """One kind of what costs money."""
+
+    kind: BudgetEntry.Kind
+    rows: Callable[[], QuerySet[Any]]
+    ends: Collection[str]
+    #: Writes down what has started already, and what it has cost.
+    enter: Callable[[Any], None]
+    settle: Callable[[Any], bool]
+
+
+SOURCES = (
+    Source(
+        BudgetEntry.Kind.TRAINING,
+        lambda: TrainingVersion.objects.select_related("actor", "created_by"),
+        TERMINAL,
+        lambda version: budgets.reserve_training(
+            version, launch.expected_cost(launch.estimate_of(version)), force=True
+        ),
+        budgets.settle_training,
+    ),
+    Source(
+        BudgetEntry.Kind.PREVIEW,
+        lambda: Preview.objects.select_related("version__actor", "created_by"),
+        PREVIEW_TERMINAL,
+        lambda preview: budgets.reserve_preview(preview, previews.expected_cost(preview), force=True),
+        budgets.settle_preview,
+    ),
+)
+
+
+def _not_entered(source: Source, *, repair: bool) -> Iterator[str]:
+    """What somebody started this month and that is in nobody's ledger."""
     begin = studio_time.start_of(studio_time.this_month())
-    entered = BudgetEntry.objects.filter(kind=BudgetEntry.Kind.TRAINING).values("object_id")
-    started = TrainingVersion.objects.filter(created_at__gte=begin, created_by__isnull=False)
-    for version in started.exclude(pk__in=entered).select_related("actor", "created_by"):
+    entered = BudgetEntry.objects.filter(kind=source.kind).values("object_id")
+    started = source.rows().filter(created_at__gte=begin, created_by__isnull=False)
+    for row in started.exclude(pk__in=entered):
         if repair:
             with transaction.atomic():
-                cost = launch.expected_cost(launch.estimate_of(version))
-                budgets.reserve_training(version, cost, force=True)
-                if version.status in TERMINAL:
-                    budgets.settle_training(version)
-        yield f"{version.actor.number} {version.name} of {version.created_by} was not in the ledger."
+                source.enter(row)
+                if row.status in source.ends:
+                    source.settle(row)
+        yield f"The {source.kind} {row} of {row.created_by} was not in the ledger."
 
 
-def _not_settled(*, repair: bool) -> Iterator[str]:
-    """Reservations whose training has ended, or is gone."""
-    waiting = BudgetEntry.objects.filter(kind=BudgetEntry.Kind.TRAINING, spent=None)
-    there = TrainingVersion.objects.in_bulk(waiting.values_list("object_id", flat=True))
+def _not_settled(source: Source, *, repair: bool) -> Iterator[str]:
+    """Reservations of what has ended, or is gone."""
+    waiting = BudgetEntry.objects.filter(kind=source.kind, spent=None)
+    there = source.rows().in_bulk(waiting.values_list("object_id", flat=True))
     for entry in waiting.select_related("month__user"):
-        version = there.get(entry.object_id)
-        if version and version.status not in TERMINAL:
+        row = there.get(entry.object_id)
+        if row and row.status not in source.ends:
             continue
-        if repair and version:
-            budgets.settle_training(version)
+        if repair and row:
+            source.settle(row)
         elif repair:
             # Nobody knows any more what it cost: the estimate stands.
-            budgets.settle(BudgetEntry.Kind.TRAINING, entry.object_id, entry.reserved, ran=True)
-        ended = f"is {version.status}" if version else "is gone"
+            budgets.settle(source.kind, entry.object_id, entry.reserved, ran=True)
+        ended = f"is {row.status}" if row else "is gone"
         yield f"{entry.label} of {entry.month.user} {ended}, but its reservation was still open."
 
 

@@ -27,7 +27,7 @@ from training import outbox
 from training.budget_models import NOTHING, BudgetEntry, BudgetMonth, BudgetRule
 
 if TYPE_CHECKING:
-    from training.models import TrainingVersion
+    from training.models import Preview, TrainingVersion
 
 #: A person is told when so many percent of a month are used.
 WARN_AT = (80, 100)
@@ -211,6 +211,26 @@ def settle_training(version: TrainingVersion) -> bool:
     bill = bill_of(version, ended)
     ran = bool(version.started_at or version.execution_ms or version.lora_url)
     return settle(BudgetEntry.Kind.TRAINING, version.pk, bill.total if bill else NOTHING, ran=ran)
+
+
+def reserve_preview(preview: Preview, amount: Decimal, *, force: bool = False) -> None:
+    """The estimate of a preview, for the person who ordered it. Raises ``OverBudget``."""
+    if preview.created_by:
+        version = preview.version
+        label = f"{version.actor.number} {version.name}, {preview.title}"
+        reserve(preview.created_by, BudgetEntry.Kind.PREVIEW, preview.pk, amount, label, force=force)
+
+
+def settle_preview(preview: Preview) -> bool:
+    """What an ended preview has cost: as it was billed, else by the clock, else nothing."""
+    from training.costs import bill_for
+
+    cost = preview.cost_usd
+    if cost is None and preview.started_at:
+        ended = preview.finished_at or timezone.now()
+        bill = bill_for((ended - preview.started_at).total_seconds(), "running")
+        cost = bill.total if bill else None
+    return settle(BudgetEntry.Kind.PREVIEW, preview.pk, cost or NOTHING, ran=cost is not None)
 
 
 def _warn(row: BudgetMonth, ceiling: Ceiling) -> None:

@@ -22,6 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from actors import storage
+from training import budgets
 from training.prompt_sets import PromptSet
 from training.score_queue import measure_later
 from training.stops import JobToStop
@@ -165,9 +166,12 @@ class Preview(models.Model):
         self, to: PreviewStatus, allowed: tuple[PreviewStatus, ...], *, only: Q | None = None, **changes: Any
     ) -> bool:
         """The only writer of ``status``. True when this call is the one that moved it."""
-        rows = Preview.objects.filter(only or Q(), pk=self.pk, status__in=allowed)
-        moved = rows.update(status=to, updated_at=timezone.now(), **changes)
-        self.refresh_from_db()
+        with transaction.atomic(savepoint=False):
+            rows = Preview.objects.filter(only or Q(), pk=self.pk, status__in=allowed)
+            moved = rows.update(status=to, updated_at=timezone.now(), **changes)
+            self.refresh_from_db()
+            if moved and to in PREVIEW_TERMINAL:
+                budgets.settle_preview(self)
         return bool(moved)
 
     def claim(self, ttl: timedelta | None = None) -> bool:

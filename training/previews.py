@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from django.db import IntegrityError, transaction
 from django_q.tasks import async_task
 
 from actors import storage
+from actors.rights import flaw_of
+from training import budgets, costs
 from training.base_models import EMBEDDED
 from training.models import Preview, PreviewImage, PreviewSettings, PromptSet, Status, TrainingVersion
 from training.prompt_sets import PROMPT_LONGEST, SEED_MOST, TRIGGER, PromptLine
@@ -97,7 +100,11 @@ def order(
             PreviewImage.objects.bulk_create(
                 _image(preview, position, picture) for position, picture in enumerate(wanted)
             )
+            # Last, because all starts of a person wait for each other here.
+            budgets.reserve_preview(preview, expected_cost(preview))
             transaction.on_commit(lambda: enqueue_submit(preview))
+    except budgets.OverBudget as over:
+        raise CannotPreview(str(over)) from over
     except IntegrityError as error:
         raise CannotPreview(f"{version.name} has its automatic preview already.") from error
     return preview
@@ -136,6 +143,8 @@ def check(version: TrainingVersion, wanted: Sequence[Wanted], checkpoints: dict[
     """Raises ``CannotPreview`` with the first thing that stands in the way."""
     if version.status != Status.COMPLETED or not version.lora_url:
         raise CannotPreview(f"{version.name} is {version.wire_status}: only a finished LoRA can draw.")
+    if (flaw := flaw_of(version.actor)) and flaw.stops:
+        raise CannotPreview(f"{flaw.fact} {flaw.reason}")
     if not is_reachable(version):
         raise CannotPreview(f"The LoRA of {version.name} lies where this site has no access: copy it here.")
     if not wanted:
@@ -192,6 +201,12 @@ def estimate_seconds(preview: Preview) -> float:
     if preview.version.base_model == EMBEDDED.key:
         return LOAD_SECONDS_EMBEDDED + SECONDS_PER_STEP_EMBEDDED * steps
     return LOAD_SECONDS + SECONDS_PER_STEP * steps
+
+
+def expected_cost(preview: Preview) -> Decimal:
+    """What its job is billed at most; nothing where drawing is free."""
+    bill = costs.bill_for(estimate_seconds(preview))
+    return bill.total if bill else budgets.NOTHING
 
 
 def images_of(

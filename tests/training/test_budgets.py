@@ -6,23 +6,27 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core import mail
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from actors import letters
+from actors import letters, storage
 from actors.models import Letter
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
-from tests.training.ready import recommended
-from training import budget_check, budgets, launch
+from tests.simulated_jobs import tiny_lora
+from tests.training.previewing import make_drawable, ordered
+from tests.training.ready import messages, recommended
+from training import budget_check, budgets, launch, previews
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
-from training.models import Status, TrainingVersion, Webhook, WebhookDelivery
+from training.models import Preview, Status, TrainingVersion, Webhook, WebhookDelivery
 
 pytestmark = pytest.mark.django_db
 
@@ -264,3 +268,61 @@ def test_a_threshold_is_told_to_webhooks_as_well(ines: User) -> None:
         budgets.reserve(ines, BudgetEntry.Kind.TRAINING, number, Decimal(8), "0001 V1")
     told = [json.loads(body)["data"] for body in WebhookDelivery.objects.values_list("body", flat=True)]
     assert [(each["person"], each["threshold"], each["used"]) for each in told] == [("ines", 80, "80.0000")]
+
+
+# Previews
+
+
+def test_a_preview_reserves_its_estimate_and_settles_what_it_cost(ines: User, media: Path) -> None:
+    preview = ordered(by=ines)
+    month = month_of(ines)
+    assert (month.reserved, month.trainings) == (previews.expected_cost(preview), 0)
+    assert month.reserved > 0
+    Preview.objects.filter(pk=preview.pk).update(status="submitted", started_at=timezone.now())
+    preview.complete(cost_usd=Decimal("0.07"))
+    month.refresh_from_db()
+    assert (month.reserved, month.spent, month.trainings) == (0, Decimal("0.07"), 0)
+    assert drift() == []
+
+
+def test_a_preview_that_never_ran_costs_nothing_and_one_cut_off_what_it_ran(ines: User, media: Path) -> None:
+    unsent, cut = ordered(by=ines), ordered(by=ines)
+    long_ago = timezone.now() - timedelta(seconds=20)
+    Preview.objects.filter(pk=cut.pk).update(status="submitted", started_at=long_ago)
+    unsent.cancel()
+    cut.cancel()
+    month = month_of(ines)
+    assert month.reserved == 0
+    assert Decimal("0.2") <= month.spent <= Decimal("0.25")
+
+
+def test_a_preview_over_the_budget_is_refused_and_leaves_nothing(ines: User, media: Path) -> None:
+    version = make_drawable()
+    BudgetRule.objects.create(dollars=Decimal("0.01"))
+    with pytest.raises(previews.CannotPreview, match=r"0.00 of 0.01 \$ are used. This preview takes about"):
+        ordered(version, by=ines)
+    assert not Preview.objects.exists()
+    assert not BudgetEntry.objects.exists()
+
+
+def test_a_completion_over_the_budget_goes_through_without_its_preview(ines: User, media: Path) -> None:
+    version = start(ines)
+    ran(version, 100)
+    BudgetRule.objects.create(dollars=Decimal("0.01"))
+    storage.save(version.lora_key, ContentFile(tiny_lora(version.model_name)))
+    assert version.complete(storage.own(version.lora_key).s3)
+    assert month_of(ines).spent == 1
+    assert not Preview.objects.exists()
+    assert "No preview was drawn: The budget for" in messages(version)
+
+
+def test_previews_from_before_the_ledger_are_entered(ines: User, media: Path) -> None:
+    preview = ordered(by=ines)
+    BudgetMonth.objects.all().delete()
+    assert len(drift()) == 1
+    budget_check.keep_true()
+    assert month_of(ines).reserved == previews.expected_cost(preview)
+    Preview.objects.update(status="done", cost_usd=Decimal("0.03"))
+    assert len(drift()) == 1
+    budget_check.keep_true()
+    assert (month_of(ines).reserved, month_of(ines).spent) == (0, Decimal("0.03"))
