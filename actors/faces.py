@@ -109,7 +109,9 @@ def strangers(embeddings: list[list[float]]) -> list[tuple[int, float]]:
     if len(embeddings) < 4:
         return []
     points: npt.NDArray[np.float64] = np.array(embeddings)
-    distances = np.linalg.norm(points[:, None] - points[None, :], axis=2)
+    # By products of rows: differences of all pairs of 1,000 would take a gigabyte.
+    squares = (points**2).sum(axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * points @ points.T, 0))
     count = len(embeddings)
     medians = [float(np.median(np.delete(distances[index], index))) for index in range(count)]
     odd = [index for index, median in enumerate(medians) if median > SAME_PERSON]

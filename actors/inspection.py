@@ -39,6 +39,9 @@ CLOSE_FACE = 0.35
 #: Of all included images, more than this part with the same pose or expression is monotonous.
 MONOTONOUS = 0.9
 
+#: Frames of one film are all alike: of half a million pairs so many an image are told, then the next.
+MOST_TWINS = 3
+
 #: Findings that only reading the file can make or take away.
 FILE_CODES = ("unreadable", "unreachable", "wrong_format")
 
@@ -179,8 +182,12 @@ def pair_findings(images: list[TrainingImage]) -> list[tuple[TrainingImage, Find
     )
     for one, other in near:
         pairs.setdefault((measured[one], measured[other]), "near_duplicate")
-    found = []
+    found: list[tuple[TrainingImage, Finding]] = []
+    told: Counter[int] = Counter()
     for (one, other), code in sorted(pairs.items()):
+        if max(told[one], told[other]) >= MOST_TWINS:
+            continue
+        told.update((one, other))
         how = "The same file as" if code == "duplicate" else "Nearly the same picture as"
         for image, twin in ((images[one], images[other]), (images[other], images[one])):
             message = f"{how} {twin.file_name}: it counts twice. Keep one."

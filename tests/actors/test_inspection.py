@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
@@ -235,6 +237,30 @@ def test_one_person_in_forty_scenes_has_no_near_duplicates() -> None:
     numbers = [measures.measure(image) for _, image in scenes(40, seed=7, pixels=256)]
     twins = measures.twins([each["hash"] for each in numbers], [each["layout"] for each in numbers])
     assert len(twins) <= 1, "780 pairs, and scenes may be drawn alike by chance"
+
+
+def test_of_a_film_whose_frames_are_all_alike_three_pairs_an_image_are_told() -> None:
+    dataset = make_actor(images=200).dataset
+    dataset.images.update(measures=measures.measure(portrait(pixels=64)))
+    inspection.judge(dataset)
+    told = [
+        sum(each["code"] == "near_duplicate" for each in image.findings) for image in dataset.images.all()
+    ]
+    assert max(told) == inspection.MOST_TWINS
+    assert min(told) > 0
+
+
+def test_a_thousand_faces_are_compared_without_a_gigabyte() -> None:
+    rng = np.random.default_rng(5)
+    person = rng.normal(0, 0.1, 128)
+    rows = person + rng.normal(0, 0.01, (1000, 128))
+    rows[7] = -person
+    tracemalloc.start()
+    found = faces.strangers(rows.tolist())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [index for index, _ in found] == [7]
+    assert peak < 100_000_000
 
 
 def test_a_pair_left_with_one_is_no_pair_any_more() -> None:
