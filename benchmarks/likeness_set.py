@@ -1,4 +1,4 @@
-"""Ten drawn actors, each trained in full and for 20 steps, for the likeness table (``bench_likeness.py``).
+"""Ten drawn actors, each trained in full and for 20 steps, for the likeness table (``likeness_table.py``).
 
 Trainer, parameters, prompts and seeds are those of the local endpoint. What is finished is kept in the
 folder, so a run that was stopped goes on, and scoring can be repeated without training.

@@ -1,7 +1,7 @@
 """Does the likeness score tell a full training from a short one and from another actor's? The table of
 ``docs/likeness.md``.
 
-    nice python -m benchmarks.bench_likeness [FOLDER]
+    nice python -m benchmarks.likeness_table [FOLDER]
 
 The first run trains 22 LoRAs (``likeness_set.py``), about half an hour of one core; what is in the folder is
 not made again, so later runs take seconds. Scores are computed as the site does, without its database.
