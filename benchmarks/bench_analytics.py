@@ -22,6 +22,7 @@ SETUP = """
 import django; django.setup()
 from django.core.management import call_command
 call_command("migrate", verbosity=0)
+call_command("collectstatic", verbosity=0, interactive=False)
 from benchmarks import analytics_rows, studio_rows
 studio_rows.fill({actors})
 analytics_rows.spread()
