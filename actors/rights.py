@@ -236,12 +236,15 @@ def flaw_of(actor: Actor) -> Flaw | None:
 
 
 def flaws_of(actor_ids: Sequence[int]) -> dict[int, Flaw]:
-    """The same of many actors, those without a flaw left out. Two queries."""
-    required = RightsPolicy.requires_rights()
-    rows = LikenessRights.objects.filter(actor__in=actor_ids).defer("note")
-    here = {rights.actor_id: rights for rights in rows}
-    found = ((actor_id, _flaw(here.get(actor_id), required=required)) for actor_id in actor_ids)
-    return {actor_id: flaw for actor_id, flaw in found if flaw}
+    """The same of many actors, those without a flaw left out. Three queries at most."""
+    today = studio_time.today()
+    rights = LikenessRights.objects.filter(actor__in=actor_ids)
+    flawed = rights.filter(Q(expires_on__lte=today + AHEAD) | Q(valid_from__gt=today))
+    found = {row.actor_id: _flaw(row, required=False) for row in flawed.defer("note")}
+    if RightsPolicy.requires_rights():
+        missing = set(actor_ids).difference(rights.values_list("actor_id", flat=True))
+        found |= dict.fromkeys(missing, _flaw(None, required=True))
+    return {actor_id: flaw for actor_id, flaw in found.items() if flaw}
 
 
 def _flaw(rights: LikenessRights | None, *, required: bool) -> Flaw | None:

@@ -83,7 +83,7 @@ def facts(actor: Actor) -> Facts:
 
 
 def facts_of(actor_ids: Sequence[int]) -> dict[int, Facts]:
-    """Of many actors, as far as they keep a training from starting: warnings are left out. Six queries."""
+    """Of many actors, as far as they keep a training from starting: warnings are left out. Seven queries."""
     images = TrainingImage.objects.filter(dataset__actor__in=actor_ids, included=True).order_by()
     stored = Q(state=TrainingImage.State.SYNCED) & ~Q(url="")
     counts = {

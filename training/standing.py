@@ -177,7 +177,7 @@ def first_line(text: str, limit: int = 44) -> str:
 
 
 def standings(actors: Iterable[Any]) -> list[Standing]:
-    """For actors with ``with_standing``: four more queries, however many there are."""
+    """For actors with ``with_standing``: at most five more queries, however many there are."""
     people = list(actors)
     flaws = flaws_of([actor.pk for actor in people])
     covers = TrainingImage.objects.in_bulk({actor.cover_id for actor in people if actor.cover_id})

@@ -13,7 +13,10 @@ from django.contrib.auth.models import Group, User
 from django.core import mail
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -326,3 +329,97 @@ def test_previews_from_before_the_ledger_are_entered(ines: User, media: Path) ->
     assert len(drift()) == 1
     budget_check.keep_true()
     assert (month_of(ines).reserved, month_of(ines).spent) == (0, Decimal("0.03"))
+
+
+# Pages
+
+
+def queries(client: Client, address: str) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(address).status_code == 200
+    return len(captured)
+
+
+def test_pages_take_as_many_queries_for_forty_as_for_ten(ines: User, admin_client: Client) -> None:
+    trainers = Group.objects.get(name="Trainer")
+    BudgetRule.objects.create(group=trainers, dollars=Decimal(1000))
+    admin = User.objects.get(username="admin")
+
+    def add(first: int, last: int) -> None:
+        for number in range(first, last):
+            person = User.objects.create_user(f"person {number}")
+            person.groups.add(trainers)
+            for owner in (person, admin):
+                key = number + 1000 * (owner == admin)
+                budgets.reserve(owner, BudgetEntry.Kind.TRAINING, key, Decimal(1), "0001 V1")
+
+    add(0, 10)
+    pages = (reverse("budgets"), reverse("account-budget"))
+    for page in pages:
+        queries(admin_client, page)
+    ten = [queries(admin_client, page) for page in pages]
+    add(10, 40)
+    assert [queries(admin_client, page) for page in pages] == ten
+
+
+def test_the_own_page_shows_what_is_left_and_what_it_went_to(ines: User, client: Client) -> None:
+    client.force_login(ines)
+    assert "Nothing yet this month." in client.get(reverse("account-budget")).text
+    BudgetRule.objects.create(user=ines, dollars=Decimal(10))
+    version = start(ines)
+    ran(version, 850)
+    version.fail("broken")
+    page = client.get(reverse("account-budget")).text
+    assert "8.50 of 10.00 $" in page
+    assert "85 % of it is used." in page
+    assert f'href="{version.get_absolute_url()}"' in page
+    link = version.get_absolute_url()
+    version.delete()
+    page = client.get(reverse("account-budget")).text
+    assert "8.50 of 10.00 $" in page, "what was spent stays spent"
+    assert link not in page
+    assert client.post(reverse("account-budget")).status_code == 405
+
+
+def test_a_launch_past_a_threshold_says_so_on_the_page(ines: User, client: Client) -> None:
+    client.force_login(ines)
+    actor = make_actor()
+    BudgetRule.objects.create(user=ines, trainings=1)
+    answer = client.post(reverse("start", args=[actor.pk]), follow=True)
+    assert "100 % of your budget this month is used" in answer.text
+    assert "1 of 1 trainings." in answer.text
+    refused = client.post(reverse("start", args=[make_actor().pk]))
+    assert refused.status_code == 422
+    assert "1 of 1." in refused.text
+
+
+def test_admins_set_change_and_remove_ceilings(ines: User, admin_client: Client) -> None:
+    address = reverse("budgets")
+    for whose, dollars in (("everybody", "10"), (f"person-{ines.pk}", "20"), (f"person-{ines.pk}", "30")):
+        admin_client.post(address, {"whose": whose, "dollars": dollars, "trainings": ""})
+    assert sorted(BudgetRule.objects.values_list("dollars", flat=True)) == [10, 30]
+    own = BudgetRule.objects.get(user=ines)
+    assert [row.history_user.username for row in own.history.all()] == ["admin", "admin"]
+    admin_client.post(address, {"remove": own.pk})
+    assert budgets.ceiling_of(ines).dollars == 10
+    assert admin_client.post(address, {"remove": own.pk}, follow=True).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"whose": "person-999", "dollars": "1"}, {"whose": "everybody", "dollars": "-1"}, {"whose": ""}]
+)
+def test_a_wrong_ceiling_is_refused(admin_client: Client, wrong: dict[str, str]) -> None:
+    assert admin_client.post(reverse("budgets"), wrong).status_code == 400
+    assert not BudgetRule.objects.exists()
+
+
+def test_the_command_counts_for_whom_it_names(ines: User) -> None:
+    actor = make_actor()
+    with pytest.raises(CommandError, match="Nobody signs in as 'nobody'"):
+        call_command("train_actor", actor.name, "--by", "nobody")
+    BudgetRule.objects.create(user=ines, dollars=Decimal("0.01"))
+    with pytest.raises(CommandError, match=r"0.00 of 0.01 \$ are used"):
+        call_command("train_actor", actor.name, "--by", "ines")
+    BudgetRule.objects.all().delete()
+    call_command("train_actor", actor.name, "--by", "ines", stdout=StringIO())
+    assert month_of(ines).trainings == 1
