@@ -155,7 +155,7 @@ def commands(host: str, port: int, endpoint: tuple[str, int] | None, var: Path) 
     ]
     found = {
         "web": [python, "-m", *web, "--workers", "2", "--graceful-timeout", "4", "--no-control-socket"],
-        "tasks": [python, "manage.py", "qcluster"],
+        "tasks": [python, "manage.py", "run_tasks"],
     }
     if endpoint:
         listen = ["--host", endpoint[0], "--port", str(endpoint[1])]

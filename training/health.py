@@ -87,7 +87,7 @@ def task_queue() -> Check:
     waiting = OrmQ.objects.filter(lock__lte=now).count()
     says = f"{waiting} tasks wait, the oldest for {age:.0f} s." if waiting else "No task waits."
     if state == "error":
-        says += " Is the task queue running? Start it: python manage.py qcluster"
+        says += " Is the task queue running? Start it: python manage.py run_tasks"
     return Check("task_queue", "Task queue", state, says, age)
 
 
@@ -97,11 +97,11 @@ def sweep() -> Check:
     lease = Lease.objects.filter(name="sweep").first()
     if lease is None or lease.seen_at is None:
         needed = TrainingVersion.objects.active().exists()
-        says = "It has not run yet. It starts with the task queue: python manage.py qcluster"
+        says = "It has not run yet. It starts with the task queue: python manage.py run_tasks"
         return Check(name, label, "error" if needed else "warning", says)
     age = (timezone.now() - lease.seen_at).total_seconds()
     if age > SWEEP_LATE:
-        says = f"It was last heard of {age:.0f} s ago. Is the task queue running? python manage.py qcluster"
+        says = f"It was last heard of {age:.0f} s ago. Is the task queue running? python manage.py run_tasks"
         return Check(name, label, "error", says, age)
     where = f" on {lease.held_by}" if lease.held_by else ""
     return Check(name, label, "ok", f"Heard of {age:.0f} s ago{where}.", age)

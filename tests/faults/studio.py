@@ -56,7 +56,7 @@ class Studio:
             "simulator": ["-m", "tests.runpod_simulator", "--port", str(self.simulator), *times],
             "front": ["-m", "tests.faults.front", str(self.front), str(self.simulator), str(self.seed)],
             "web": sites,
-            "tasks": ["manage.py", "qcluster"],
+            "tasks": ["manage.py", "run_tasks"],
         }
 
     def start(self, *names: str) -> None:

@@ -71,7 +71,7 @@ def test_the_age_of_the_oldest_task_is_told() -> None:
     state, says = state_of("task_queue")
     assert state == "error"
     assert "2 tasks wait" in says
-    assert "manage.py qcluster" in says
+    assert "manage.py run_tasks" in says
 
 
 def test_a_task_that_is_being_worked_on_is_not_waiting() -> None:

@@ -1,0 +1,100 @@
+"""The task queue as a process: killed parts of it don't stop the work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DO = """
+import django; django.setup()
+from django_q.tasks import async_task
+async_task("pathlib.Path.touch", __import__("pathlib").Path("{file}"))
+"""
+
+
+class Tasks:
+    """``manage.py run_tasks`` on a database of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "actortrain_site.settings",
+            "ENV_FILE": os.devnull,
+            "VAR_DIR": str(folder),
+            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+            "TASK_WORKERS": "2",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.run("manage.py", "migrate", "--verbosity=0")
+        command = [sys.executable, "manage.py", "run_tasks", "--stuck-after=4"]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True)
+
+    @property
+    def sentinel(self) -> int:
+        """The id of the process that guards the others; 0 while there is none."""
+        return next((child.pid for child in psutil.Process(self.process.pid).children()), 0)
+
+    def run(self, *command: str) -> None:
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=self.environment, check=True)
+
+    def do(self, name: str) -> Path:
+        """Has a task make a file."""
+        file = self.folder / name
+        self.run("-c", DO.format(file=file))
+        return file
+
+    def workers(self) -> list[psutil.Process]:
+        """Those that take tasks: the sentinel starts them first, then two that carry tasks and results."""
+        for sentinel in psutil.Process(self.process.pid).children():
+            started = sorted(sentinel.children(), key=lambda child: child.pid)
+            if len(started) == 4:
+                return started[:2]
+        return []
+
+
+def wait_for(true: Callable[[], object], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Iterator[Tasks]:
+    running = Tasks(tmp_path)
+    try:
+        wait_for(lambda: len(running.workers()) == 2)
+        wait_for(running.do("first").exists)
+        yield running
+    finally:
+        os.killpg(running.process.pid, signal.SIGKILL)
+        running.process.wait()
+
+
+def test_killed_workers_that_take_the_queues_lock_along_do_not_stop_the_work(tasks: Tasks) -> None:
+    before = tasks.sentinel
+    for worker in tasks.workers():  # both wait for work, so one of them holds the lock
+        worker.kill()
+    tasks.do("second")
+    wait_for(lambda: tasks.sentinel not in (0, before))
+    # What the old cluster had taken comes back when it counts as lost; what is new is done at once.
+    wait_for(tasks.do("third").exists)
+    assert tasks.process.poll() is None
+
+
+def test_a_killed_sentinel_is_replaced_and_a_stop_is_a_stop(tasks: Tasks) -> None:
+    before = tasks.sentinel
+    psutil.Process(before).kill()
+    wait_for(lambda: tasks.sentinel not in (0, before) and len(tasks.workers()) == 2)
+    wait_for(tasks.do("second").exists)
+    tasks.process.terminate()
+    assert tasks.process.wait(20) == 0
