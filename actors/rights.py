@@ -265,7 +265,7 @@ def _flaw(rights: LikenessRights | None, *, required: bool) -> Flaw | None:
             return None
 
 
-def with_rights_state(actors: models.QuerySet[Any, Any]) -> models.QuerySet[Any, Any]:
+def with_rights_state(actors: models.QuerySet[Any, Any]) -> Any:
     """Adds ``rights_state``, one of ``State``, to actors by a join."""
     today = studio_time.today()
     state = Case(

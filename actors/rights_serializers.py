@@ -98,4 +98,4 @@ class RightsSerializer(serializers.Serializer[Actor]):
 class PolicySerializer(serializers.Serializer[Any]):
     """The studio's rule."""
 
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]  # not the setting of that name

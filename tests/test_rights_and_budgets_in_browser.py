@@ -15,8 +15,8 @@ from pytest_django.fixtures import Settings
 from actors import studio_time
 from actors.models import Actor, LikenessRights, RightsPolicy
 from actors.permissions import ensure_roles
+from tests.browsing import complaints
 from tests.factories import make_actor
-from tests.test_pages_in_browser import complaints
 from tests.training.ready import recommended
 from training import launch
 from training.budget_models import BudgetEntry, BudgetRule

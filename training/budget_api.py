@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -39,4 +40,5 @@ class BudgetView(APIView):
     @extend_schema(summary="My budget this month", responses=BudgetSerializer)
     def get(self, request: Request) -> Response:
         """A launch that would cross the ceiling is refused with 409, and its detail says so."""
+        assert isinstance(request.user, User)  # the role was checked
         return Response(BudgetSerializer(budgets.usage_of(request.user)).data)

@@ -79,7 +79,7 @@ class Usage:
     @property
     def percent(self) -> int:
         """How much is used, of dollars or of trainings, whichever is more; rounded down."""
-        shares = [(self.used, self.ceiling.dollars), (self.trainings, self.ceiling.trainings)]
+        shares = [(self.used, self.ceiling.dollars), (Decimal(self.trainings), self.ceiling.trainings)]
         return max((int(100 * used / most) for used, most in shares if most), default=0)
 
     @property

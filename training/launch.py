@@ -15,6 +15,7 @@ from actors.models import Actor
 from actors.permissions import can
 from training import budgets, costs, readiness
 from training.base_models import BaseModel, base_model
+from training.budget_models import NOTHING
 from training.estimates import Estimate, FinishedRun, estimate_seconds
 from training.models import Status, TrainingVersion
 from training.parameters import Parameters, validate
@@ -94,7 +95,7 @@ def launch(
 def budget_checks(usage: budgets.Usage, cost: Decimal | None) -> list[Check]:
     """What the person's budget says about a training of this cost, before it is asked for."""
     try:
-        usage.check(cost or budgets.NOTHING)
+        usage.check(cost or NOTHING)
     except budgets.OverBudget as over:
         return [budget_check(over)]
     if usage.percent < budgets.WARN_AT[0]:
@@ -208,4 +209,4 @@ def estimate_of(version: TrainingVersion) -> Estimate:
 def expected_cost(length: Estimate) -> Decimal:
     """What a training of this length is billed; nothing where trainings are free."""
     bill = costs.bill_for(length.seconds)
-    return bill.total if bill else budgets.NOTHING
+    return bill.total if bill else NOTHING

@@ -20,6 +20,7 @@ from actors import storage
 from actors.rights import flaw_of
 from training import budgets, costs
 from training.base_models import EMBEDDED
+from training.budget_models import NOTHING
 from training.models import Preview, PreviewImage, PreviewSettings, PromptSet, Status, TrainingVersion
 from training.prompt_sets import PROMPT_LONGEST, SEED_MOST, TRIGGER, PromptLine
 
@@ -206,7 +207,7 @@ def estimate_seconds(preview: Preview) -> float:
 def expected_cost(preview: Preview) -> Decimal:
     """What its job is billed at most; nothing where drawing is free."""
     bill = costs.bill_for(estimate_seconds(preview))
-    return bill.total if bill else budgets.NOTHING
+    return bill.total if bill else NOTHING
 
 
 def images_of(

@@ -144,7 +144,7 @@ def test_the_list_filters_by_state(with_token: As) -> None:
 
 
 def test_the_rule_is_switched_by_admins_who_have_signed_in(with_token: As, admin_client: Client) -> None:
-    body = {"data": {"required": True}, "content_type": "application/json"}
+    body: dict[str, Any] = {"data": {"required": True}, "content_type": "application/json"}
     assert with_token("Admin").put("/api/rights/policy", **body).status_code == 403
     assert admin_client.put("/api/rights/policy", **body).json() == {"required": True}
     assert RightsPolicy.requires_rights()
