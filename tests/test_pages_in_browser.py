@@ -8,13 +8,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.files.base import ContentFile
 from django.utils import timezone
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from actors import storage
+from tests.browsing import complaints, every_page
 from tests.factories import make_actor, make_version
 from training.base_models import EMBEDDED
 from training.models import SampleImage, Status, TrainingVersion
@@ -32,47 +32,14 @@ def quiet_end(page: Page) -> Iterator[None]:
     page.wait_for_load_state("networkidle")
 
 
-def complaints(page: Page) -> list[str]:
-    """What axe finds, and whether anything is wider than the screen."""
-    page.wait_for_load_state()
-    found = [
-        f"{violation['id']}: {violation['nodes'][0]['html']}"
-        for violation in Axe().run(page).response["violations"]
-    ]
-    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [*found, *([f"{wider} px too wide"] if wider > 0 else [])]
-
-
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page(signed_in_page: Page, width: int, scheme: str) -> None:
     page = signed_in_page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    running = make_version(
-        status=Status.TRAINING, step=90, stage="training", loss_history=[[1, 0.9], [90, 0.4]]
-    )
-    done = make_version(running.actor)
-    failed = make_version(status=Status.FAILED, error="The worker ran out of memory. " * 9)
-    make_actor(images=0)
-    good = make_version(base_model="black-forest-labs/FLUX.1-dev")
-    good.mark_good()
-    actor = f"/actors/{done.actor_id}"
-    addresses = [
-        *("/actors/", "/actors/?view=table", "/actors/?q=nobody", "/activity/", "/styleguide", "/nowhere"),
-        *(
-            f"{actor}/",
-            f"{actor}/versions",
-            f"{actor}/history",
-            f"{actor}/use",
-            f"{actor}/compare?v={running.number}&v={done.number}",
-            f"/actors/{good.actor_id}/use",
-            f"/actors/{failed.actor_id}/?learning_rate=x",
-        ),
-        *(f"/trainings/{version.pk}/" for version in (running, done, failed)),
-    ]
     found = {}
-    for address in addresses:
+    for address in every_page():
         page.goto(address)
         found[address] = complaints(page)
     assert {address: told for address, told in found.items() if told} == {}
@@ -90,7 +57,7 @@ def test_the_library_filters_while_typing_and_keeps_it_in_the_address(signed_in_
     expect(page.get_by_label("Search actors")).to_be_focused()
     page.get_by_label("Search actors").fill("")
     expect(page.locator(".poster")).to_have_count(2)
-    page.get_by_role("checkbox", name="Male", exact=False).last.check()
+    page.locator("input[name=sex][value=male]").check()
     expect(page.locator(".poster")).to_have_count(1)
     expect(page.locator(".chip")).to_have_text(re.compile("Sex Male"))
     page.go_back()
@@ -112,8 +79,16 @@ def test_more_actors_are_shown_below(signed_in_page: Page) -> None:
     for _ in range(40):
         make_actor(images=0)
     page.goto("/actors/")
-    page.get_by_role("link", name="Show 4 more").click()
-    expect(page.locator(".poster")).to_have_count(40)
+    expect(page.locator("#sheet > .poster")).to_have_count(36)
+    page.mouse.wheel(0, 20_000)
+    expect(page.locator("#sheet > .poster")).to_have_count(40)
+    page.goto("/actors/?page=2")  # the same as pages
+    expect(page.locator("#sheet > .poster")).to_have_count(4)
+    page.goto("/actors/?view=table")
+    page.get_by_role("link", name="Show 4 more").scroll_into_view_if_needed()
+    expect(page.locator("#sheet > tr")).to_have_count(40)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#sheet > tr a[data-item]").first).to_be_focused()
 
 
 def test_a_slider_sets_the_field_and_the_advice_follows(signed_in_page: Page) -> None:

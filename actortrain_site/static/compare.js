@@ -11,6 +11,11 @@ function show(link) {
   slider.setAttribute("aria-valuetext", link.textContent);
   for (const pairs of document.querySelectorAll(".pairs[data-part]"))
     pairs.hidden = pairs.dataset.part !== link.dataset.part;
+  for (const other of document.querySelectorAll("a[data-keep-part]")) {
+    const address = new URL(other.href);
+    address.searchParams.set("part", link.dataset.part);
+    other.href = address;
+  }
   history.replaceState(null, "", link.href);
 }
 
