@@ -24,7 +24,7 @@ from training.library import Choice, Filters, Library
 from training.models import ACTIVE, Status, TrainingVersionQuerySet
 from training.preset_models import PresetRevision
 from training.selection import BECAME_GOOD, NONE, SIZES, Selection, size_of_dataset
-from training.spans import Span
+from training.spans import Span, Unit
 
 OF_A_GROUP = ("training", "median_cost", "likeness")
 OF_ALL = ("queue", "training", "review", "median_cost")
@@ -192,9 +192,8 @@ def over_time(span: Span, bill: costs.Bill | None) -> list[Part]:
     moment = TRUNCATED[span.unit]("created_at", tzinfo=zone)
     found = measured(Selection.launched(span).rows().annotate(part=moment), bill, "part")
     by_day = {timezone.localdate(key[0]): figures for key, figures in found.items()}
-    whole = {"day": lambda day: day, "week": _monday, "month": lambda day: day.replace(day=1)}[span.unit]
     return [
-        Part(part, by_day.get(whole(part.first), Figures()), Selection.launched(part))
+        Part(part, by_day.get(_start_of_unit(part.first, span.unit), Figures()), Selection.launched(part))
         for part in span.parts()
     ]
 
@@ -330,5 +329,12 @@ def _share(amount: Decimal | None, among: int) -> Decimal | None:
     )
 
 
-def _monday(day: date) -> date:
-    return date.fromordinal(day.toordinal() - day.weekday())
+def _start_of_unit(day: date, unit: Unit) -> date:
+    """Where the database says that a day's part begins: the span may cut the first one off."""
+    match unit:
+        case "day":
+            return day
+        case "week":
+            return date.fromordinal(day.toordinal() - day.weekday())
+        case "month":
+            return day.replace(day=1)

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from actors.rest import said_by
 from training import analytics
 from training.analytics import Figures, Group
 from training.analytics_views import whose_costs
@@ -117,7 +118,7 @@ class AnalyticsView(APIView):
             span = Span.read(request.query_params.dict())
         except NoSpan as error:
             raise exceptions.ValidationError({"days": [str(error)]}) from error
-        found = analytics.report(span, whose_costs(request.user))
+        found = analytics.report(span, whose_costs(said_by(request)))
         return Response(
             {
                 "first": span.first,

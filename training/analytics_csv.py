@@ -69,7 +69,7 @@ def _written(rows: Iterator[Row], zone: tzinfo) -> Iterator[str]:
 
 
 def _figures(figures: Figures, *, medians: bool = False) -> list[object]:
-    cells = [
+    cells: list[object] = [
         *(figures.trainings, figures.active, figures.completed, figures.failed, figures.cancelled),
         *(figures.good, figures.success, figures.cost, figures.cost_per_training, figures.cost_per_good),
     ]

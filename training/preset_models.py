@@ -170,7 +170,7 @@ class PresetRevision(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Only new ones."""
-        if self.pk is not None:
+        if not self._state.adding:
             raise CannotChange("A revision never changes: make the next one.")
         super().save(*args, **kwargs)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
-from django.db.models import F, Window
+from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
 from actors.models import TrainingImage
@@ -30,7 +31,7 @@ def faces() -> dict[str, list[str]]:
         ActorStanding.objects.filter(actor__in=Library.base()).annotate(place=place).filter(place__lte=MOST)
     )
     states = dict(rows.order_by("state", "place").values_list("actor_id", "state"))
-    shown = with_standing(Library.base().filter(pk__in=states))
+    shown: QuerySet[Any, Any] = with_standing(Library.base().filter(pk__in=states))
     covers = dict(shown.order_by().values_list("pk", "cover_id"))
     images = TrainingImage.objects.in_bulk({cover for cover in covers.values() if cover})
     found: dict[str, list[str]] = defaultdict(list)
