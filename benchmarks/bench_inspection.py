@@ -1,7 +1,8 @@
-"""Inspection of 1,000 images of 1024 px on two processes: seconds, images a second, memory.
+"""Inspection of 1,000 images of 1024 px in two processes: seconds, CPU seconds, memory. Prints table rows.
 
-Painted portraits and, with the extra for faces, a photograph in 1,000 variants, so that every check runs.
-Each process holds one image at a time, so its memory must not grow with their number.
+Painted portraits, and a photograph (out of scikit-image) in variants when the extra for faces is there, so
+that every check runs. Each process holds one image at a time, so its memory must not grow with their
+number. CPU seconds are what counts on a busy machine: two quiet cores take half of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import random
 import resource
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from multiprocessing import get_context
@@ -21,27 +24,56 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "actortrain_site.settings")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROCESSES = 2
+PIXELS = 1024
+VARIANTS = 8
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image took: CPU seconds, and the most memory its process has held so far, in MiB."""
+
+    cpu: float
+    peak: float
 
 
 @cache
-def sources() -> list[bytes]:
+def portraits() -> list[bytes]:
     """A few files to vary, encoded once: the time measured is that of reading, not of painting."""
     from worker.portraits import paint, random_portrait
 
     rng = random.Random(8)
-    files = []
-    for _ in range(8):
-        buffer = BytesIO()
-        paint(random_portrait(rng), 1024, 1).save(buffer, "JPEG", quality=92)
-        files.append(buffer.getvalue())
-    return files
+    return [encoded(paint(random_portrait(rng), PIXELS, 1)) for _ in range(VARIANTS)]
 
 
-def inspect(number: int, *, with_faces: bool) -> int:
-    """What ``measuring`` does with one file, without the database; returns the process's peak in KiB."""
+@cache
+def photographs() -> list[bytes]:
+    """One real face, turned and cut differently, so that it is found and described each time."""
+    from PIL import Image, ImageOps
+
+    from tests.actors.pictures import astronaut
+
+    whole = astronaut()
+    made = []
+    for number in range(VARIANTS):
+        cut = whole.rotate(2 * number - 7).crop((8 * number, 0, 512 - 4 * number, 512 - 12 * number))
+        grown = cut.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS)
+        made.append(encoded(ImageOps.mirror(grown) if number % 2 else grown))
+    return made
+
+
+def encoded(image: object) -> bytes:
+    """As JPEG."""
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=92)  # type: ignore[attr-defined]  # any PIL image
+    return buffer.getvalue()
+
+
+def inspect(content: bytes, *, with_faces: bool) -> Cost:
+    """What ``measuring`` does with one file, without the database."""
     from actors import faces, images, measures
 
-    file = BytesIO(sources()[number % len(sources())])
+    before = time.process_time()
+    file = BytesIO(content)
     images.sha256_of(file)
     with images.opened(file) as picture:
         upright = images.upright(picture)
@@ -49,51 +81,61 @@ def inspect(number: int, *, with_faces: bool) -> int:
     images.small_webp(upright)
     if with_faces:
         faces.find(upright)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Cost(time.process_time() - before, peak)
 
 
-def plain(number: int) -> int:
-    return inspect(number, with_faces=False)
+def drawn(number: int) -> Cost:
+    """One painted portrait."""
+    return inspect(portraits()[number % VARIANTS], with_faces=False)
 
 
-def with_faces(number: int) -> int:
-    return inspect(number, with_faces=True)
+def photograph(number: int) -> Cost:
+    """One photograph, with the checks of its face."""
+    return inspect(photographs()[number % VARIANTS], with_faces=True)
 
 
-def run(count: int, *, faces_too: bool) -> None:
+def run(count: int, what: str, work: Callable[[int], Cost]) -> None:
+    """One row of the table."""
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"), initializer=prepare) as pool:
-        work = with_faces if faces_too else plain
         list(pool.map(work, range(PROCESSES * 4)))  # weights are loaded, caches warm
         started = time.perf_counter()
-        peaks = list(pool.map(work, range(count), chunksize=8))
+        costs = list(pool.map(work, range(count), chunksize=8))
         seconds = time.perf_counter() - started
     tenth = max(1, count // 10)
-    early, late = max(peaks[:tenth]) / 1024, max(peaks[-tenth:]) / 1024
-    what = "with faces" if faces_too else "without faces"
-    sys.stdout.write(
-        f"{count} images of 1024 px, {what}, {PROCESSES} processes: {seconds:.1f} s "
-        f"({count / seconds:.0f} a second), peak memory a process {early:.0f} MiB after a tenth, "
-        f"{late:.0f} MiB at the end\n"
-    )
+    early, late = (max(cost.peak for cost in part) for part in (costs[:tenth], costs[-tenth:]))
+    cpu = sum(cost.cpu for cost in costs)
+    say(f"| {what} | {seconds:.0f} s | {cpu:.0f} s | {early:.0f} MiB | {late:.0f} MiB |")
 
 
 def judge(count: int) -> None:
-    """Pairs among many: the part that grows with the square."""
-    from actors import measures
+    """Pairs among many, and faces among many: the parts that grow with the square."""
+    from actors import faces, measures
     from worker.portraits import paint, random_portrait
 
     rng = random.Random(9)
     numbers = [measures.measure(paint(random_portrait(rng), 64, 1)) for _ in range(100)]
     many = [numbers[index % 100] for index in range(count)]
-    started = time.perf_counter()
+    embeddings = [[rng.random() for _ in range(128)] for _ in range(count)]
+    before = time.process_time()
     measures.twins([each["hash"] for each in many], [each["layout"] for each in many])
-    sys.stdout.write(f"near duplicates among {count} images: {time.perf_counter() - started:.2f} s\n")
+    twins = time.process_time()
+    faces.strangers(embeddings)
+    say(f"\nNear duplicates among {count}: {twins - before:.2f} s of CPU; ", end="")
+    say(f"strangers among {count} faces: {time.process_time() - twins:.2f} s of CPU.")
 
 
 def prepare() -> None:
+    """The site's settings."""
     import django
 
     django.setup()
+
+
+def say(line: str, end: str = "\n") -> None:
+    """At once, also into a file."""
+    sys.stdout.write(f"{line}{end}")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
@@ -103,7 +145,12 @@ if __name__ == "__main__":
     prepare()
     from actors import faces
 
-    run(options.count, faces_too=False)
+    say(
+        f"{options.count} images of {PIXELS} px in {PROCESSES} processes; load {os.getloadavg()[0]:.1f} before."
+    )
+    say("\n| | by the clock | of CPU | memory a process after a tenth | at the end |")
+    say("| --- | --- | --- | --- | --- |")
+    run(options.count, "drawn, no faces", drawn)
     if faces.available():
-        run(options.count, faces_too=True)
+        run(options.count, "photographs, with faces", photograph)
     judge(options.count)
