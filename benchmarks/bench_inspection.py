@@ -145,9 +145,8 @@ if __name__ == "__main__":
     prepare()
     from actors import faces
 
-    say(
-        f"{options.count} images of {PIXELS} px in {PROCESSES} processes; load {os.getloadavg()[0]:.1f} before."
-    )
+    load = os.getloadavg()[0]
+    say(f"{options.count} images of {PIXELS} px in {PROCESSES} processes; load {load:.1f} before.")
     say("\n| | by the clock | of CPU | memory a process after a tenth | at the end |")
     say("| --- | --- | --- | --- | --- |")
     run(options.count, "drawn, no faces", drawn)
