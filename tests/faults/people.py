@@ -14,7 +14,8 @@ from django.test import Client
 from actors.models import Actor
 from actors.tokens import make_token
 from tests.factories import make_actor
-from training.models import ACTIVE, Status, TrainingVersion
+from training.models import ACTIVE, Preview, Status, TrainingVersion
+from training.preview_models import PreviewStatus
 
 CSRF = "f" * 32
 
@@ -76,8 +77,19 @@ class People:
             elif states == ["FAILED"]:
                 self._decide("give-up", version)
 
-    def _decide(self, what: str, version: TrainingVersion) -> None:
-        if self._post(f"/trainings/{version.pk}/{what}") is not None:
+        for preview in Preview.objects.filter(status=PreviewStatus.CLAIMED):
+            if not preview.can_be_resolved:
+                continue
+            mine = [job for job in jobs.values() if job["config"]["request_id"] == preview.request_id]
+            states = [job["state"] for job in mine]
+            if not states:
+                self._decide("send-again", preview)
+            elif states == ["FAILED"]:
+                self._decide("give-up", preview)
+
+    def _decide(self, what: str, found: TrainingVersion | Preview) -> None:
+        place = "previews" if isinstance(found, Preview) else "trainings"
+        if self._post(f"/{place}/{found.pk}/{what}") is not None:
             self.decisions.append(what)
 
     def _post(self, path: str, **request: Any) -> httpx.Response | None:

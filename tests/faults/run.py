@@ -162,7 +162,7 @@ def report(
     seconds: float,
 ) -> None:
     """The table for ``docs/reliability.md``."""
-    from training.models import TrainingVersion
+    from training.models import Preview, TrainingVersion
 
     stages = sorted({stage for _victim, stage in tally})
     print(f"\n{database}, {rounds} rounds, seed {seed}, {seconds:.0f} s\n")
@@ -171,9 +171,12 @@ def report(
     for victim in VICTIMS:
         print(f"| {victim} | " + " | ".join(str(tally[victim, stage]) for stage in stages) + " |")
     ends = Counter(TrainingVersion.objects.values_list("status", flat=True))
-    never_sent = len(people.acknowledged) - accepted
+    previews = Preview.objects.count()
+    never_sent = len(people.acknowledged) + previews - accepted
     print(f"\nlaunches: {len(people.acknowledged)}; ends: {dict(ends)}")
-    print(f"jobs the endpoint accepted: {accepted}; launches that ended before they were sent: {never_sent}")
+    ends = Counter(Preview.objects.values_list("status", flat=True))
+    print(f"previews ordered by completed versions: {previews}; ends: {dict(ends)}")
+    print(f"jobs the endpoint accepted: {accepted}; those that ended before they were sent: {never_sent}")
     print(f"decisions of people: {dict(Counter(people.decisions))}\n")
 
 

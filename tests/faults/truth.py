@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from tests.faults.preview_truth import breaches_of_previews
 from training import recovery
-from training.models import Status, TrainingVersion
+from training.models import Preview, Status, TrainingVersion
 from training.stops import JobToStop
 
 FINAL_JOB = {"COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT"}
@@ -23,16 +24,17 @@ def breaches(control: Mapping[str, Any], acknowledged: Mapping[str, int]) -> lis
     if sorted(acknowledged.values()) != [version.pk for version in versions]:
         found.append(f"{len(acknowledged)} launches were acknowledged, {len(versions)} versions are there")
     if control["accepted"] != len(jobs):
-        found.append(
-            f"the endpoint accepted {control['accepted']} jobs for {len(jobs)} trainings: paid twice"
-        )
-    if unknown := jobs.keys() - {version.request_id for version in versions}:
-        found.append(f"jobs that no training knows: {sorted(unknown)}")
+        found.append(f"the endpoint accepted {control['accepted']} jobs for {len(jobs)} requests: paid twice")
+    known = {version.request_id for version in versions} | set(
+        Preview.objects.values_list("request_id", flat=True)
+    )
+    if unknown := jobs.keys() - known:
+        found.append(f"jobs that neither training nor preview knows: {sorted(unknown)}")
     if JobToStop.objects.exists():
         found.append("jobs are still to be stopped")
     for version in versions:
         found += [f"{version.pk} {version.name}: {wrong}" for wrong in wrongs(version, jobs)]
-    return found
+    return found + breaches_of_previews(jobs)
 
 
 def wrongs(version: TrainingVersion, jobs: Mapping[str, list[str]]) -> list[str]:

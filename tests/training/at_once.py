@@ -34,6 +34,40 @@ def submit(together: Together, accepted: Callable[[], int]) -> str:
     return differs((accepted() - before, kinds(version)), (1, ["pending", "submitting", "queued"]))
 
 
+def submit_preview(together: Together, accepted: Callable[[], int]) -> str:
+    from tests.training.previewing import ordered
+    from training import preview_tasks
+
+    before, preview = accepted(), ordered()
+    together(lambda: preview_tasks.submit(preview.pk))
+    preview.refresh_from_db()
+    return differs((accepted() - before, preview.status), (1, "submitted"))
+
+
+def preview_of_a_completed(together: Together, accepted: Callable[[], int]) -> str:
+    from tests.factories import make_version
+    from tests.training.previewing import make_drawable
+
+    version = make_version(status="training")
+    where = make_drawable().lora_url
+    together(lambda: version.complete(where))
+    return differs(version.previews.count(), 1)
+
+
+def report_of_a_preview(together: Together, accepted: Callable[[], int]) -> str:
+    from tests.training.previewing import ordered
+    from training import preview_reports
+    from training.job_report import JobReport, JobState
+
+    preview = ordered()
+    preview.mark_submitted(f"job-{preview.pk}")
+    images = [{"image": 0}, {"image": 1}]
+    done = JobReport(id=preview.job_id or "", state=JobState.COMPLETED, output={"images": images})
+    together(lambda: preview_reports.apply(preview, done))
+    preview.refresh_from_db()
+    return differs((preview.status, preview.images.filter(url="").count()), ("done", 0))
+
+
 def stop_job(together: Together, accepted: Callable[[], int]) -> str:
     from tests.training.ready import kinds, start
     from training import tasks
@@ -127,7 +161,18 @@ def sweep(together: Together, accepted: Callable[[], int]) -> str:
     )
 
 
-SCENARIOS: tuple[Scenario, ...] = (submit, stop_job, report, recover, warn, resubmit, sweep)
+SCENARIOS: tuple[Scenario, ...] = (
+    submit,
+    stop_job,
+    report,
+    recover,
+    warn,
+    resubmit,
+    sweep,
+    submit_preview,
+    preview_of_a_completed,
+    report_of_a_preview,
+)
 
 
 def differs(found: object, wanted: object) -> str:
