@@ -22,6 +22,10 @@ import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the site is set up later
+    from actors.models import TrainingDataset
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 
@@ -157,7 +161,7 @@ def run(count: int, *, seed: int = 2026, first: int = 0) -> Result:
     return result
 
 
-def send(dataset: object, name: str, content: bytes) -> tuple[str, str]:
+def send(dataset: TrainingDataset, name: str, content: bytes) -> tuple[str, str]:
     """One upload as the browser's, up to its end. The task queue is left out: nothing is queued."""
     from django.core.files.base import ContentFile
 
@@ -173,7 +177,7 @@ def send(dataset: object, name: str, content: bytes) -> tuple[str, str]:
     return upload.state, upload.message
 
 
-def inspect(dataset: object, result: Result) -> None:
+def inspect(dataset: TrainingDataset, result: Result) -> None:
     """As the task does, for what came in since."""
     from actors.measuring import measure_image
     from actors.models import TrainingImage
@@ -186,7 +190,7 @@ def inspect(dataset: object, result: Result) -> None:
             result.crashes.append(f"inspection of {image}: {type(error).__name__}: {error}"[:300])
 
 
-def half_things(dataset: object) -> list[str]:
+def half_things(dataset: TrainingDataset) -> list[str]:
     """Rows without a file, files that are not what their row says, uploads without an end."""
     from actors import storage
     from actors.models import ImageUpload, TrainingImage

@@ -168,7 +168,7 @@ def test_folders_of_many_datasets_are_pushed_one_after_the_other(
     queue: Queue, settings: Any, tmp_path: Path
 ) -> None:
     settings.DATASET_ROOT = tmp_path / "root"
-    datasets = []
+    datasets: list[TrainingDataset] = []
     for name in ("anna", "berta"):
         folder = tmp_path / "root" / name
         folder.mkdir(parents=True)
