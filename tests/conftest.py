@@ -22,6 +22,8 @@ from tests.s3_server import S3Server, serve_s3
 #: Two cores and other work: what is seen late is seen.
 expect.set_options(timeout=20_000)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
+#: What the console says of an answer with an error status, or of none: tests ask for those on purpose.
+ANSWERS = re.compile(r"Failed to load resource|Response Status Error|htmx:(send|response)Error|net::ERR_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -96,7 +98,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
-    """A fresh page on the live server; a script error or a breach of the CSP fails the test."""
+    """A fresh page on the live server; an error in the console or a breach of the CSP fails the test."""
     complaints: list[str] = []
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
     context.set_default_timeout(15_000)
@@ -105,7 +107,9 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
     page.on(
         "console",
         lambda message: (
-            complaints.append(message.text) if "Content Security Policy" in message.text else None
+            complaints.append(message.text)
+            if message.type == "error" and not ANSWERS.search(message.text)
+            else None
         ),
     )
     yield page

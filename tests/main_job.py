@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -67,13 +66,3 @@ def mark_good(page: Page, reason: str) -> None:
     page.get_by_label(re.compile("^Why")).fill(reason)
     page.get_by_role("button", name=re.compile("^Mark V.* good$")).click()
     expect(page.get_by_role("button", name="No longer good")).to_be_visible()
-
-
-def picture(page: Page, folder: Path, name: str) -> None:
-    """The whole page as a PNG, in light and in dark."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        page.wait_for_timeout(500)  # colours fade over
-        suffix = "" if scheme == "light" else "_dark"
-        page.screenshot(path=folder / f"{name}{suffix}.png", full_page=True)
-    page.emulate_media(color_scheme="light")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.conf import settings
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -23,6 +24,7 @@ from training.base_models import EMBEDDED
 from training.forms import ParameterForm
 from training.live import Picture
 from training.models import SampleImage, Status, TrainingVersion
+from training.pages import page_links
 from training.readiness import Check
 from training.standing import STATES, Standing
 
@@ -69,9 +71,13 @@ def styleguide(request: PageRequest) -> HttpResponse:
         "types": TYPES.items(),
         "spaces": (4, 8, 12, 16, 24, 32, 48, 64),
         "states": STATES.items(),
-        "people": posters(),
+        "people": (people := posters()),
+        "standing": people[-1],
+        "tab": "train",
         "form": example_form(),
-        "actor": Actor(pk=0, name="0000_example"),
+        "actor": people[-1].actor,
+        "page": (page := Paginator(range(90), 10).get_page(3)),
+        "page_links": page_links(page, lambda number: f"#filters-{number}"),
         "checks": CHECKS,
         "now": (now := example_training()),
         "version": now.version,
@@ -88,7 +94,11 @@ CHECKS = [
     Check("ok", "15 images.", "20 to 30 are best."),
 ]
 TOASTS = [
-    SimpleNamespace(level_tag="success", message="V4 is the good version now instead of V3."),
+    SimpleNamespace(
+        level_tag="success",
+        message="V4 is the good version now instead of V3.",
+        extra_tags='{"url": "#floats", "fields": {}}',
+    ),
     SimpleNamespace(level_tag="error", message="Nothing was started. V3 is training already."),
     SimpleNamespace(level_tag="warning", message="V2 had ended already: it is failed."),
 ]
@@ -113,7 +123,7 @@ def example_person(state: str, cover: TrainingImage | None) -> Standing:
     actor.sex, actor.ethnicity = "female", "european"
     actor.state, actor.verdict = state, Verdict.FIT
     actor.included_count = actor.stored_count = {"none": 0, "unfit": 8}.get(state, 24)
-    version = TrainingVersion(actor=actor, number=3, name="V3", status=Status.COMPLETED)
+    version = TrainingVersion(pk=0, actor=actor, number=3, name="V3", status=Status.COMPLETED)
     match state:
         case "training":
             version.status, version.step, version.max_train_steps = Status.TRAINING, 640, 1000
