@@ -8,7 +8,7 @@ from actors import api, registry_api, rights_api
 from actortrain_site import api_schema  # noqa: F401  # names the tokens' scheme
 from training import api as training_api
 from training import batch_api, budget_api, health_views, old_paths, preview_api, studio_api
-from training.analytics_api import AnalyticsView
+from training.analytics_api import AnalyticsView, PresetView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("actors", api.ActorViewSet, basename="actor")
@@ -32,6 +32,7 @@ urlpatterns = [
     path("registry/export", registry_api.ExportView.as_view()),
     path("presets", studio_api.PresetsView.as_view()),
     path("analytics", AnalyticsView.as_view()),
+    path("presets/<slug:key>", PresetView.as_view()),
     path("auto-adjust", studio_api.AutoAdjustView.as_view()),
     path("estimate", studio_api.EstimateView.as_view()),
     path("ngrok/status", health_views.TunnelStatusView.as_view()),

@@ -155,6 +155,8 @@ def read_prices() -> dict[str, Any]:
     if not 0 <= price < 1:
         raise ImproperlyConfigured(f"A GPU's price is US dollars a second, so {price} can't be right.")
     return {
+        "GPU_PRICES": prices,
+        "RUNPOD_GPU": gpu or next(iter(prices), ""),
         "GPU_PRICE_PER_SECOND": price,
         "WORKER_START_SECONDS": env.float("WORKER_START_SECONDS", None),
         "WORKER_IDLE_SECONDS": env.float("WORKER_IDLE_SECONDS", 5.0),
@@ -317,6 +319,9 @@ LOCAL_ENDPOINT: bool = _values["LOCAL_ENDPOINT"]
 BASE_MODEL: str = _values["BASE_MODEL"] or ("embedded" if LOCAL_ENDPOINT else "flux")
 #: US dollars; 0 shows no cost.
 GPU_PRICE_PER_SECOND: float = _values["GPU_PRICE_PER_SECOND"]
+#: All GPUs whose prices are known, and the one that the endpoint has; empty where only one price is given.
+GPU_PRICES: dict[str, float] = _values["GPU_PRICES"]
+RUNPOD_GPU: str = _values["RUNPOD_GPU"]
 #: Seconds that are billed before and after a job; the start is learned when it is not set.
 WORKER_START_SECONDS: float | None = _values["WORKER_START_SECONDS"]
 WORKER_IDLE_SECONDS: float = _values["WORKER_IDLE_SECONDS"]

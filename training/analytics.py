@@ -13,6 +13,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count, DateTimeField, FloatField, Q, Sum, Value
 from django.db.models.functions import Cast, Ceil, Coalesce, NullIf, TruncDay, TruncMonth, TruncWeek
@@ -109,8 +110,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Prices:
-    """What the costs are made of, and where each number is from. ``None`` where trainings cost nothing."""
+    """What the costs are made of, and where each number is from."""
 
+    #: Name of the endpoint's GPU; empty where only a price is configured.
+    gpu: str
     per_second: Decimal
     start_seconds: float
     start_source: str
@@ -120,6 +123,17 @@ class Prices:
     def per_hour(self) -> Decimal:
         """US dollars."""
         return self.per_second * 3600
+
+    @property
+    def setting(self) -> str:
+        """Where the price is set."""
+        return "GPU_PRICES" if self.gpu else "GPU_PRICE_PER_SECOND"
+
+    @property
+    def gpus(self) -> list[tuple[str, Decimal]]:
+        """All GPUs with a known price in US dollars a second, the cheapest first."""
+        known = [(name, Decimal(str(price))) for name, price in settings.GPU_PRICES.items()]
+        return sorted(known, key=lambda each: each[1])
 
 
 @dataclass(frozen=True)
@@ -166,8 +180,15 @@ def report(span: Span, only: User | None = None) -> Report:
         people=people(span, bill, only),
         presets=presets(span, bill),
         sizes=sizes(span, bill),
-        prices=Prices(bill.price, bill.start_seconds, bill.start_source, bill.idle_seconds) if bill else None,
+        prices=prices(bill),
     )
+
+
+def prices(bill: costs.Bill | None) -> Prices | None:
+    """As configured; ``None`` where trainings cost nothing."""
+    if bill is None:
+        return None
+    return Prices(settings.RUNPOD_GPU, bill.price, bill.start_seconds, bill.start_source, bill.idle_seconds)
 
 
 def states() -> list[Choice]:

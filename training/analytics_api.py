@@ -6,16 +6,18 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from actors.rest import said_by
-from training import analytics
+from training import analytics, costs, preset_page
 from training.analytics import Figures, Group
 from training.analytics_views import whose_costs
+from training.models import Preset
 from training.selection import Selection
 from training.spans import LENGTHS, NoSpan, Span
 
@@ -81,6 +83,7 @@ class PartSerializer(serializers.Serializer[Any]):
 class PricesSerializer(serializers.Serializer[Any]):
     """What costs are made of."""
 
+    gpu = serializers.CharField(help_text="Empty where only a price is configured.")
     per_second = serializers.FloatField(help_text="US dollars, configured.")
     start_seconds = serializers.FloatField(help_text="Billed before a job.")
     start_source = serializers.ChoiceField(["configured", "learned", "not known"])
@@ -156,3 +159,69 @@ def rows(selection: Selection, figures: Figures) -> dict[str, Any]:
 def shown(figures: Figures) -> Any:
     """As the schema says."""
     return FiguresSerializer(figures).data
+
+
+class ResultSerializer(serializers.Serializer[Group]):
+    """What the trainings of a revision came to."""
+
+    changed = serializers.BooleanField(help_text="Whether values were changed after the preset.")
+    rows = serializers.CharField(help_text="Query of /activity/.")
+    figures = FiguresSerializer()
+
+
+class RevisionSerializer(serializers.Serializer[Any]):
+    """A preset from one edit to the next."""
+
+    revision = serializers.IntegerField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the API's word
+    description = serializers.CharField()
+    steps = serializers.FloatField()
+    learning_rate = serializers.FloatField()
+    warmup = serializers.FloatField()
+    fixed = serializers.DictField()
+    note = serializers.CharField(help_text="Why it was made.")
+    by = serializers.CharField(allow_null=True)
+    at = serializers.DateTimeField()
+    results = ResultSerializer(many=True)
+
+
+class PresetHistorySerializer(serializers.Serializer[Any]):
+    """All revisions of a preset, the newest first."""
+
+    key = serializers.CharField()
+    retired_at = serializers.DateTimeField(allow_null=True)
+    revisions = RevisionSerializer(many=True)
+
+
+class PresetView(APIView):
+    """One preset."""
+
+    @extend_schema(
+        summary="Revisions of a preset with their results",
+        responses={200: PresetHistorySerializer, 404: OpenApiResponse(description="No such preset.")},
+    )
+    def get(self, request: Request, key: str) -> Response:
+        """Of all time; results of retired presets too."""
+        preset = get_object_or_404(Preset, name=key)
+        results = analytics.presets(None, costs.bill_for(0.0), preset=key)
+        told = preset_page.history(list(preset.revisions.select_related("by", "preset")), results)
+        return Response(
+            {
+                "key": preset.name,
+                "retired_at": preset.retired_at,
+                "revisions": [
+                    {
+                        "revision": each.revision.number,
+                        "note": each.revision.note,
+                        "at": each.revision.at,
+                        **each.revision.rules().to_dict(),
+                        "by": each.revision.by.get_username() if each.revision.by else None,
+                        "results": [
+                            {"changed": group.rows.changed == "yes", **rows(group.rows, group.figures)}
+                            for group in each.results
+                        ],
+                    }
+                    for each in told
+                ],
+            }
+        )

@@ -120,11 +120,14 @@ def _times(asked: Asked) -> Iterator[Row]:
 
 def _prices(asked: Asked) -> Iterator[Row]:
     yield ["what", "value", "unit", "source"]
-    bill = costs.bill_for(0.0)
-    if bill:
-        yield ["GPU", bill.price, "US dollars a second", "configured"]
-        yield ["worker start", bill.start_seconds, "seconds", bill.start_source]
-        yield ["idle time", bill.idle_seconds, "seconds", "configured"]
+    found = analytics.prices(costs.bill_for(0.0))
+    if found:
+        yield [found.gpu or "GPU", found.per_second, "US dollars a second", found.setting]
+        for name, price in found.gpus:
+            if name != found.gpu:
+                yield [f"{name} (not this endpoint's)", price, "US dollars a second", found.setting]
+        yield ["worker start", found.start_seconds, "seconds", found.start_source]
+        yield ["idle time", found.idle_seconds, "seconds", "configured"]
 
 
 def _trainings(asked: Asked) -> Iterator[Row]:

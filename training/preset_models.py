@@ -174,6 +174,10 @@ class PresetRevision(models.Model):
             raise CannotChange("A revision never changes: make the next one.")
         super().save(*args, **kwargs)
 
+    def get_absolute_url(self) -> str:
+        """Its place on the preset's page."""
+        return f"{self.preset.get_absolute_url()}#r{self.number}"
+
     def rules(self) -> PresetRules:
         """What ``auto_adjust`` reads."""
         return PresetRules(

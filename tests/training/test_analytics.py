@@ -46,6 +46,12 @@ def at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timezone, "now", lambda: NOON)
 
 
+@pytest.fixture
+def in_april(monkeypatch: pytest.MonkeyPatch) -> None:
+    """March is over, and the clock stands: what is active costs the same each time it is asked."""
+    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 4, 20, tzinfo=UTC))
+
+
 def trained(
     status: str = Status.COMPLETED,
     *,
@@ -177,6 +183,16 @@ def test_the_price_is_shown_with_its_source(priced: Settings) -> None:
     assert prices is not None
     assert (prices.per_second, prices.per_hour) == (Decimal("0.001"), Decimal("3.6"))
     assert (prices.start_seconds, prices.start_source, prices.idle_seconds) == (20.0, "configured", 5.0)
+    assert (prices.gpu, prices.setting, prices.gpus) == ("", "GPU_PRICE_PER_SECOND", [])
+
+
+def test_all_gpus_with_a_price_are_listed(admin_client: Client, priced: Settings) -> None:
+    priced.GPU_PRICES, priced.RUNPOD_GPU = {"H100": 0.00116, "L40S": PRICE}, "L40S"
+    trained()
+    text = admin_client.get("/analytics/", MARCH.query).text
+    assert "<dt>L40S</dt><dd>$0.001 a second, $3.60 an hour; set by GPU_PRICES</dd>" in text
+    assert "<dt>H100</dt><dd>$0.00116 a second; not this endpoint" in text
+    assert [row[0] for row in rows_of(admin_client, "prices")[1:3]] == ["L40S", "H100 (not this endpoint's)"]
 
 
 # Groups
@@ -441,7 +457,7 @@ def test_a_table_that_is_not_there_is_not_found(admin_client: Client) -> None:
 # The API
 
 
-def test_the_api_answers_the_same_figures(admin_client: Client, priced: Settings) -> None:
+def test_the_api_answers_the_same_figures(admin_client: Client, priced: Settings, in_april: None) -> None:
     some_of_everything()
     answer = admin_client.get("/api/analytics", MARCH.query).json()
     report = analytics.report(MARCH)

@@ -181,3 +181,26 @@ def test_the_api_names_the_revision_and_takes_only_what_is_offered(admin_client:
         refused = admin_client.post(path, asked, content_type="application/json")
         assert refused.status_code == 400
         assert "quick, balanced, thorough" in refused.json()["preset"][0]
+
+
+def test_the_api_tells_a_presets_revisions_with_their_results(admin_client: Client) -> None:
+    first = quick().current()
+    save(admin_client, note="shorter")
+    make_version(preset_revision=first)
+    make_version(preset_revision=first, preset_edited=True)
+    told = admin_client.get("/api/presets/quick").json()
+    second, one = told["revisions"]
+    assert (second["revision"], second["by"], second["note"], second["results"]) == (
+        2,
+        "admin",
+        "shorter",
+        [],
+    )
+    assert {each["changed"]: each["figures"]["trainings"] for each in one["results"]} == {False: 1, True: 1}
+    assert admin_client.get("/api/presets/magic").status_code == 404
+
+
+def test_a_trainings_page_names_its_preset_and_leads_to_the_revision(admin_client: Client) -> None:
+    version = make_version(preset_revision=quick().current(), preset_edited=True)
+    text = admin_client.get(version.get_absolute_url()).text
+    assert '<a href="/presets/quick#r1">Quick: a first look</a>, revision 1; values changed' in text
