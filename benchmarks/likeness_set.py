@@ -1,4 +1,4 @@
-"""Ten drawn actors, each trained in full and for 20 steps, for the likeness table (``likeness_table.py``).
+"""Eight drawn actors, each trained in full and for 20 steps, for the likeness table (``likeness_table.py``).
 
 Trainer, parameters, prompts and seeds are those of the local endpoint. What is finished is kept in the
 folder, so a run that was stopped goes on, and scoring can be repeated without training.
@@ -19,7 +19,7 @@ from training.payload import sample_prompts, sample_steps
 from worker.portraits import Colour, Portrait, paint, random_portrait, random_scene
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Trigger, marks that the base has never seen, their colour. Every third actor has none.
+#: Trigger, marks that the base has never seen, their colour. Three have none.
 CAST: tuple[tuple[str, tuple[str, ...], Colour], ...] = (
     ("0100_nordic_31_female", ("mohawk", "scar"), (30, 150, 200)),
     ("0101_african_52_male", (), (0, 0, 0)),
@@ -29,15 +29,13 @@ CAST: tuple[tuple[str, tuple[str, ...], Colour], ...] = (
     ("0105_european_29_male", ("face-paint",), (40, 150, 90)),
     ("0106_arab_35_female", ("odd-eyes", "scar", "earring"), (0, 0, 0)),
     ("0107_european_61_male", (), (0, 0, 0)),
-    ("0108_caribbean_33_female", ("mohawk", "earring"), (240, 120, 30)),
-    ("0109_nordic_48_male", ("scar", "eyepatch"), (0, 0, 0)),
 )
 TRIGGERS = tuple(trigger for trigger, _, _ in CAST)
 PICTURES = 15
 SHORT_STEPS = 20
 KINDS = ("full", "short")
-#: So many actors are also trained without prior preservation, to see that bleed is seen.
-UNGUARDED = 2
+#: So many are also trained without prior preservation, to see that bleed is seen.
+UNGUARDED = 1
 #: The studio's standard previews of drawn actors (``training/prompt_sets.py``) and the first one's seed.
 STANDARD = (
     "portrait of {trigger}, smiling, red shirt, green background, looking ahead",
@@ -108,20 +106,19 @@ def draw_previews(folder: Path) -> None:
     torch.set_num_threads(1)
     drawing = Drawing.of(base_card(EMBEDDED_BASE))
     pipeline = load_base(EMBEDDED_BASE)
-    orders: list[tuple[str, str, str | None, bool]] = [("base", "", None, False)]
+    calling = [index for index, prompt in enumerate(STANDARD) if "{trigger}" in prompt]
+    others = [index for index in range(len(STANDARD)) if index not in calling]
+    # Where to, whose trigger, whose LoRA, which prompts.
+    orders: list[tuple[str, str, str, list[int]]] = [("base", "", "", others)]
     for index, trigger in enumerate(TRIGGERS):
         another = TRIGGERS[(index + 1) % len(TRIGGERS)]
-        orders += [(f"{trigger}/{kind}/previews", trigger, f"{trigger}/{kind}", True) for kind in KINDS]
-        if index < UNGUARDED:
-            orders += [(f"{trigger}/unguarded/previews", trigger, f"{trigger}/unguarded", True)]
-        orders += [(f"{trigger}/another", trigger, f"{another}/full", True)]
-    for target, trigger, lora, with_trigger in orders:
-        wanted = [
-            (index, prompt.replace("{trigger}", trigger))
-            for index, prompt in enumerate(STANDARD)
-            if with_trigger or "{trigger}" not in prompt
-        ]
-        files = [folder / target / f"prompt-{index}.png" for index, _ in wanted]
+        kinds = (*KINDS, "unguarded") if index < UNGUARDED else KINDS
+        everything = calling + others
+        orders += [(f"{trigger}/{kind}/previews", trigger, f"{trigger}/{kind}", everything) for kind in kinds]
+        orders += [(f"{trigger}/another", trigger, f"{another}/full", calling)]
+    for target, trigger, lora, prompts in orders:
+        wanted = [(index, STANDARD[index].replace("{trigger}", trigger)) for index in prompts]
+        files = [folder / target / f"prompt-{index}.png" for index in prompts]
         if all(file.exists() for file in files):
             continue
         texts = encode_texts(pipeline, ["", *(prompt for _, prompt in wanted)], drawing.max_tokens)

@@ -3,7 +3,7 @@
 
     nice python -m benchmarks.likeness_table [FOLDER]
 
-The first run trains 22 LoRAs (``likeness_set.py``), about half an hour of one core; what is in the folder is
+The first run trains 17 LoRAs (``likeness_set.py``), about half an hour of one core; what is in the folder is
 not made again, so later runs take seconds. Scores are computed as the site does, without its database.
 """
 
@@ -144,7 +144,7 @@ def print_actors(gallery: Gallery) -> None:
 
 def print_steps(gallery: Gallery) -> None:
     """How the score grows within the full trainings, and how bleed does without prior preservation."""
-    print("\n| step | likeness, mean of ten | lowest | highest |\n| --- | --- | --- | --- |")
+    print("\n| step | likeness, mean | lowest | highest |\n| --- | --- | --- | --- |")
     for step in sample_steps(FULL_STEPS):
         values = [
             100 * gallery.yardstick(trigger).likeness(gallery.samples(trigger, "full", step)).value
