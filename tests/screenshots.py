@@ -51,7 +51,7 @@ def main() -> None:
     GUIDE.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        started(Path(folder), "pictures", ACTORTRAIN_ADMIN_PASSWORD=PASSWORD) as site,
+        started(Path(folder), "pictures", 400, ACTORTRAIN_ADMIN_PASSWORD=PASSWORD) as site,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)

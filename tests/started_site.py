@@ -88,11 +88,11 @@ def start(folder: Path, name: str, **variables: str) -> Site:
 
 
 @contextlib.contextmanager
-def started(folder: Path, name: str, **variables: str) -> Iterator[Site]:
-    """A running site; whatever happens inside, nothing of it is left behind."""
+def started(folder: Path, name: str, patience: float = 90, **variables: str) -> Iterator[Site]:
+    """A running site within so many seconds; whatever happens inside, nothing of it is left behind."""
     site = start(folder, name, **variables)
     try:
-        site.wait_for("ActorTrain is running")
+        site.wait_for("ActorTrain is running", patience)
         yield site
     finally:
         site.process.kill()

@@ -2,12 +2,12 @@
 
 from django.urls import path
 
-from training import health_views, resolve_views
+from training import action_views, health_views
 
 urlpatterns = [
     path("healthz", health_views.healthz, name="healthz"),
     path("health/", health_views.page, name="health"),
     path("health/tunnel", health_views.switch_tunnel, name="switch-tunnel"),
-    path("trainings/<int:pk>/resubmit", resolve_views.resubmit, name="resubmit"),
-    path("trainings/<int:pk>/give-up", resolve_views.give_up, name="give-up"),
+    path("trainings/<int:pk>/resubmit", action_views.resubmit, name="resubmit"),
+    path("trainings/<int:pk>/give-up", action_views.give_up, name="give-up"),
 ]

@@ -1,4 +1,4 @@
-"""A training's page: what it shows while it runs, and what a person can do about it."""
+"""A training's page: what it shows while it runs and after; its files."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from actors import storage
-from actors.models import Actor
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from actors.undo import done
-from training import launch, tasks
 from training.live import Picture
 from training.live_parts import Marks, Stamp, seconds_between_polls
-from training.models import NotCompleted, TrainingVersion
-from training.parameters import ParameterErrors
+from training.models import TrainingVersion
 from training.queueing import place_of
-from training.rollback import NothingToRollBack, former_good, roll_back
-from training.runpod import RunPodError
+from training.rollback import former_good
 from training.standing import standing
 
 #: htmx stops polling when it gets this status.
@@ -81,103 +75,6 @@ def training(request: PageRequest, pk: int) -> HttpResponse:
     status = 200 if version.is_active else STOP_POLLING
     context |= {"oob": True, "parts": parts}
     return render(request, "training/training_live.html", context, status=status)
-
-
-@require_POST
-@requires("train")
-def cancel(request: PageRequest, pk: int) -> HttpResponse:
-    """Ends it and stops its job."""
-    version = load(pk)
-    if version.cancel(by=request.user):
-        messages.success(request, f"{version.name} is cancelled. Its job is being stopped.")
-    else:
-        messages.warning(request, f"{version.name} had ended already: it is {version.status}.")
-    return redirect(version)
-
-
-@require_POST
-@requires("train")
-def check_status(request: PageRequest, pk: int) -> HttpResponse:
-    """Asks the endpoint now instead of waiting for the sweep."""
-    version = load(pk)
-    try:
-        changed = tasks.refresh(pk)
-    except RunPodError as error:
-        messages.error(request, f"The endpoint can't say: {error}")
-    else:
-        messages.info(
-            request, "The page has what the endpoint knows." if changed else "Nothing new at the endpoint."
-        )
-    return redirect(version)
-
-
-@require_POST
-@requires("curate")
-def mark_good(request: PageRequest, pk: int) -> HttpResponse:
-    """Makes it the actor's good version; ``next`` is the page it was judged on."""
-    version = load(pk)
-    reason = request.POST.get("reason", "").replace("\x00", "").strip()[:2000]
-    try:
-        former = version.mark_good(by=request.user, reason=reason)
-    except NotCompleted as error:
-        messages.error(request, str(error))
-    else:
-        if former and former.pk != version.pk:
-            back = reverse("roll-back-good", args=[version.actor_id])
-            words = f"{version.name} is the good version now instead of {former.name}."
-            done(request, words, back, instead_of=str(version.pk))
-        else:
-            words = f"{version.name} is the good version now."
-            done(request, words, reverse("unmark-good", args=[version.pk]))
-    there = request.POST.get("next", "")
-    here = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()})
-    return redirect(there if here else version.get_absolute_url())
-
-
-@require_POST
-@requires("curate")
-def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Back to the version that was good before. ``instead_of`` is the good version that the page showed."""
-    person = get_object_or_404(Actor, pk=actor_id)
-    seen = request.POST.get("instead_of", "")
-    instead_of = int(seen) if seen.isdecimal() and len(seen) < 19 else None
-    try:
-        version = roll_back(person, request.user, instead_of=instead_of)
-    except NothingToRollBack as error:
-        messages.error(request, str(error))
-    else:
-        words = f"{version.name} is the good version again."
-        if instead_of:
-            done(request, words, reverse("mark-good", args=[instead_of]), reason="The roll-back was undone")
-        else:
-            messages.success(request, words)
-    return redirect("versions", actor_id)
-
-
-@require_POST
-@requires("curate")
-def unmark_good(request: PageRequest, pk: int) -> HttpResponse:
-    """Takes the mark away."""
-    version = load(pk)
-    reason = version.good_reason
-    if version.unmark_good(by=request.user):
-        words = f"{version.name} is no longer the good version."
-        done(request, words, reverse("mark-good", args=[pk]), reason=reason)
-    return redirect(version)
-
-
-@require_POST
-@requires("train")
-def retry(request: PageRequest, pk: int) -> HttpResponse:
-    """The same parameters once more, as a new version."""
-    version = load(pk)
-    try:
-        again = launch.retry(version, by=request.user)
-    except (launch.CannotStart, ParameterErrors) as error:
-        messages.error(request, f"Nothing was started. {error}")
-        return redirect(version)
-    messages.success(request, f"{again.name} has started with the parameters of {version.name}.")
-    return redirect(again)
 
 
 @require_safe

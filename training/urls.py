@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from training import list_views, live_views, score_views, styleguide, version_views, views
+from training import action_views, list_views, live_views, score_views, styleguide, version_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="library", query_string=True), name="home"),
@@ -18,16 +18,16 @@ urlpatterns = [
     path("actors/<int:actor_id>/history", version_views.history, name="history"),
     path("actors/<int:actor_id>/compare", version_views.compare, name="compare"),
     path("actors/<int:actor_id>/use", version_views.use, name="use"),
-    path("actors/<int:actor_id>/roll-back", live_views.roll_back_good, name="roll-back-good"),
+    path("actors/<int:actor_id>/roll-back", action_views.roll_back_good, name="roll-back-good"),
     path("styleguide", styleguide.styleguide, name="styleguide"),
     path("activity/", list_views.activity, name="activity"),
     path("batches/", include("training.batch_urls")),
     path("trainings/<int:pk>/", live_views.training, name="training"),
-    path("trainings/<int:pk>/cancel", live_views.cancel, name="cancel"),
-    path("trainings/<int:pk>/check", live_views.check_status, name="check-status"),
-    path("trainings/<int:pk>/good", live_views.mark_good, name="mark-good"),
-    path("trainings/<int:pk>/not-good", live_views.unmark_good, name="unmark-good"),
+    path("trainings/<int:pk>/cancel", action_views.cancel, name="cancel"),
+    path("trainings/<int:pk>/check", action_views.check_status, name="check-status"),
+    path("trainings/<int:pk>/good", action_views.mark_good, name="mark-good"),
+    path("trainings/<int:pk>/not-good", action_views.unmark_good, name="unmark-good"),
     path("trainings/<int:pk>/console.txt", live_views.console, name="console"),
     path("trainings/<int:pk>/lora", live_views.lora, name="lora"),
-    path("trainings/<int:pk>/retry", live_views.retry, name="retry"),
+    path("trainings/<int:pk>/retry", action_views.retry, name="retry"),
 ]
