@@ -12,7 +12,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -68,19 +67,13 @@ def main() -> int:
     return 1 if slow else 0
 
 
-def measure(
-    url: str,
-    session: str,
-    rich: int,
-    pages: Mapping[str, tuple[str, dict[str, str]]] = PAGES,
-    goal: float = GOAL_MS,
-) -> list[str]:
-    """Prints every page's median and slowest time; returns those over the goal in milliseconds."""
+def measure(url: str, session: str, rich: int) -> list[str]:
+    """Prints every page's median and slowest time; returns those over the goal."""
     connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
     cookie = {"Cookie": f"sessionid={session}"}
     slow = []
     print(f"\n{'page':36} {'median':>9} {'slowest':>9} {'CPU':>9} {'kB':>7}")
-    for words, (address, headers) in pages.items():
+    for words, (address, headers) in PAGES.items():
         times = []
         for turn in range(ROUNDS + 2):
             if turn == 2:  # the first ones fill the caches of connection and templates
@@ -94,7 +87,7 @@ def measure(
                 raise SystemExit(f"{address}: {answer.status}")
         cpu = 1000 * (web_seconds() - worked) / ROUNDS
         median = statistics.median(times[2:])
-        slow += [words] if median > goal else []
+        slow += [words] if median > GOAL_MS else []
         figures = f"{median:6.1f} ms {max(times[2:]):6.1f} ms {cpu:6.1f} ms {len(body) / 1000:7.1f}"
         print(f"{words:36} {figures}", flush=True)
     return slow
