@@ -112,24 +112,25 @@ class PreviewForm(forms.Form):
     def wanted(self) -> list[Wanted]:
         """The pictures."""
         values = self.cleaned_data
-        lines = (
-            values["prompt_set"].prompt_lines()
-            if values["prompt_set"]
-            else [PromptLine(values["prompt"], values["seed"])]
-        )
-        chosen = values.get("checkpoints") or [FINISHED]
+        chosen = self.chosen_set()
+        lines = chosen.prompt_lines() if chosen else [PromptLine(values["prompt"], values["seed"])]
+        loras = values.get("checkpoints") or [FINISHED]
         return previews.pictures(
             lines,
             strengths=values["strengths"],
-            checkpoints=[None if step == FINISHED else int(step) for step in chosen],
+            checkpoints=[None if step == FINISHED else int(step) for step in loras],
             count=values["count"],
             steps=values["steps"],
         )
 
     def title(self) -> str:
         """How the preview is called in lists."""
-        chosen = self.cleaned_data["prompt_set"]
+        chosen = self.chosen_set()
         return chosen.name if chosen else self.cleaned_data["prompt"][:200]
+
+    def chosen_set(self) -> PromptSet | None:
+        """The set, unless somebody wrote a prompt of their own."""
+        return None if self.cleaned_data["prompt"] else self.cleaned_data["prompt_set"]
 
 
 class PromptSetForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time

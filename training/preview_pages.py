@@ -61,7 +61,7 @@ class Sheet:
 
 
 def sheets(images: Iterable[PreviewImage], trigger: str, last_step: int | None) -> list[Sheet]:
-    """A grid of strength and checkpoint per prompt and seed when there are several of both, else all in one."""
+    """A grid of strength and checkpoint per prompt and seed when there are several of both, else one sheet."""
     found = list(images)
     checkpoints = {image.checkpoint_step for image in found if image.strength}
     strengths = {image.strength for image in found if image.strength}
@@ -70,6 +70,8 @@ def sheets(images: Iterable[PreviewImage], trigger: str, last_step: int | None) 
     places = list(dict.fromkeys((image.prompt, image.seed) for image in found))
     variants = sorted({Variant.of(image) for image in found}, key=_order, reverse=True)
     by_place = {(image.prompt, image.seed, Variant.of(image)): image for image in found}
+    if len(places) == 1 and len(variants) > 1:
+        return [_in_a_row(places[0], variants[::-1], by_place, trigger, last_step)]
     result = []
     for start in range(0, len(places), ACROSS):
         part = places[start : start + ACROSS]
@@ -98,6 +100,23 @@ def grids(images: Iterable[PreviewImage], trigger: str, last_step: int | None) -
         heads = [f"strength {each:g}" if each else "base alone" for each in strengths]
         result.append(Sheet(heads, rows, title=_head(prompt, seed, trigger)))
     return result
+
+
+def _in_a_row(
+    place: tuple[str, int],
+    variants: list[Variant],
+    by_place: dict[tuple[str, int, Variant], PreviewImage],
+    trigger: str,
+    last_step: int | None,
+) -> Sheet:
+    """One prompt at one seed: what differs stands side by side."""
+    steps = len({variant.checkpoint_step for variant in variants if variant.strength}) > 1
+    heads = []
+    for variant in variants:
+        label, note = _words(variant, last_step, several=steps)
+        heads.append(f"{note} {label}" if variant.strength else "base alone")
+    frames = [by_place[(*place, variant)] for variant in variants]
+    return Sheet(heads, [Row(str(place[1]), "seed", list(frames))], title=_head(*place, trigger))
 
 
 def _frames(

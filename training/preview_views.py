@@ -55,14 +55,14 @@ def frame(request: PageRequest, version: TrainingVersion) -> dict[str, Any]:
 def version_previews(request: PageRequest, pk: int) -> HttpResponse:
     """GET shows the previews of a version and the form; POST orders one."""
     version = load_version(pk)
+    if request.htmx and request.htmx.target == "previews":
+        return render(request, "training/preview_panel.html", panel(request, version))
     form = PreviewForm(version, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             return redirect("preview", once(request, version, form))
         except (CannotPreview, idempotency.KeyReused) as error:
             form.add_error(None, f"Nothing is drawn. {error}")
-    if request.htmx and request.htmx.target == "previews":
-        return render(request, "training/preview_panel.html", panel(request, version))
     found = version.previews.select_related("created_by", "version").prefetch_related("images")[:LISTED]
     context = frame(request, version) | {
         "form": form if version.status == Status.COMPLETED else None,
@@ -85,9 +85,8 @@ def once(request: PageRequest, version: TrainingVersion, form: PreviewForm) -> i
     """The preview of this form; sent twice it is the same one."""
 
     def make() -> int:
-        chosen = form.cleaned_data["prompt_set"]
         preview = previews.order(
-            version, form.wanted(), title=form.title(), by=request.user, prompt_set=chosen
+            version, form.wanted(), title=form.title(), by=request.user, prompt_set=form.chosen_set()
         )
         return preview.pk
 

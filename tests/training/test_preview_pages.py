@@ -101,7 +101,7 @@ def test_a_set_and_kept_checkpoints_are_offered(trainer: Client) -> None:
     assert "Standard: photographs" not in found
     standard = PromptSet.standard("embedded")
     assert standard is not None
-    form = order_form(trainer, found, prompt_set=standard.pk, checkpoints=["60", "finished"])
+    form = order_form(trainer, found, prompt="", prompt_set=standard.pk, checkpoints=["60", "finished"])
     trainer.post(reverse("previews", args=[version.pk]), form)
     preview = version.previews.get()
     assert (preview.title, preview.prompt_set) == (standard.name, standard)
@@ -142,6 +142,7 @@ def test_too_many_pictures_are_refused_as_a_whole(trainer: Client) -> None:
     form = order_form(
         trainer,
         page(trainer, "previews", version.pk),
+        prompt="",
         prompt_set=standard.pk,
         strengths="0.2 0.4 0.6 0.8 1",
         count="3",
@@ -181,6 +182,24 @@ def test_the_page_polls_until_the_end_and_hears_nothing_when_nothing_is_new(clie
     assert over.status_code == 286
     assert "hx-get" not in over.content.decode()
     assert over.content.decode().count("<img") == 2
+
+
+def test_a_prompt_of_ones_own_is_drawn_instead_of_the_set(trainer: Client) -> None:
+    version = make_drawable()
+    standard = PromptSet.standard("embedded")
+    assert standard is not None
+    form = order_form(trainer, page(trainer, "previews", version.pk), prompt_set=standard.pk)
+    trainer.post(reverse("previews", args=[version.pk]), form)
+    preview = version.previews.get()
+    assert (preview.title, preview.prompt_set, preview.images.count()) == (PROMPT, None, 1)
+
+
+def test_one_prompt_at_several_strengths_stands_in_a_row() -> None:
+    client = of_role("Viewer")
+    preview = drawn(ordered(None, *pictures([PromptLine(PROMPT, 5)], strengths=(1, 0, 0.5))))
+    found = page(client, "preview", preview.pk)
+    assert re.findall(r'<span title="([^"]+)">', found) == ["base alone", "strength 0.5", "strength 1"]
+    assert found.count('class="strip film"') == 1
 
 
 def test_rows_are_strengths_and_columns_prompts(client: Client) -> None:
@@ -226,6 +245,12 @@ def test_a_trainings_page_fetches_its_newest_preview() -> None:
     headers = {"HX-Request": "true", "HX-Target": "previews"}
     panel = client.get(reverse("previews", args=[version.pk]), headers=headers).content.decode()
     assert "Nothing drawn yet" in panel
+    assert "hx-trigger" not in panel
+    running = make_version(status=Status.TRAINING)
+    assert 'id="previews"' in page(client, "training", running.pk)
+    waiting = client.get(reverse("previews", args=[running.pk]), headers=headers).content.decode()
+    assert 'hx-trigger="every 10s"' in waiting
+    assert "<h2" not in waiting
     drawn(ordered(version))
     panel = client.get(reverse("previews", args=[version.pk]), headers=headers).content.decode()
     assert "<html" not in panel
