@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -140,6 +141,47 @@ def test_an_actors_pages_take_as_many_queries_for_ten_versions_as_for_two(
     two = queries()
     add(8)
     assert queries() == two
+
+
+def test_a_training_and_a_comparison_take_as_many_queries_for_fifty_samples_as_for_five(
+    admin_client: Client,
+) -> None:
+    first = make_version()
+    second = make_version(first.actor)
+    pages = [
+        first.get_absolute_url(),
+        reverse("compare", args=[first.actor_id]) + f"?v={first.number}&v={second.number}",
+    ]
+
+    def add(steps: range) -> None:
+        for version in (first, second):
+            for step in steps:
+                version.note("Looked at")
+                SampleImage.objects.create(version=version, step=step, prompt_index=0, url="s3://local/0.png")
+
+    def queries() -> list[int]:
+        counts = []
+        for page in pages:
+            with CaptureQueriesContext(connection) as captured:
+                assert admin_client.get(page).status_code == 200
+            counts.append(len(captured))
+        return counts
+
+    add(range(5))
+    queries()
+    five = queries()
+    add(range(5, 50))
+    assert queries() == five
+
+
+def test_a_poll_that_finds_nothing_new_takes_three_queries(admin_client: Client) -> None:
+    version = make_version(status=Status.TRAINING, step=7, stage="training")
+    address = re.search(r'hx-get="([^"]+seen=[^"]+)"', admin_client.get(version.get_absolute_url()).text)
+    assert address
+    with CaptureQueriesContext(connection) as captured:
+        answer = admin_client.get(address[1].replace("&amp;", "&"), headers={"HX-Request": "true"})
+    assert answer.status_code == 204
+    assert len(captured) == 3  # session, person, and one small row
 
 
 def test_the_theme_is_chosen_without_a_script_and_never_leads_elsewhere(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -106,6 +107,22 @@ def test_everything_but_live_updates_works_without_a_script(
     version.refresh_from_db()
     assert not version.is_good
     context.close()
+
+
+def test_what_is_on_its_way_shows_its_skeleton(signed_in_page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = signed_in_page
+    make_actor(description="purple mohawk")
+    page.goto("/actors/")
+    answer = threading.Event()
+    known = list_views.standings
+    monkeypatch.setattr(list_views, "standings", lambda people: answer.wait(20) and known(people))
+    page.get_by_label("Search actors").fill("mohawk")
+    drawn = "getComputedStyle(document.querySelector('#results .frame'), '::after').content !== 'none'"
+    while not page.evaluate(drawn):
+        page.wait_for_timeout(50)
+    answer.set()
+    expect(page.get_by_role("link", name="Clear")).to_be_visible()
+    assert not page.evaluate(drawn)
 
 
 def test_a_lost_connection_is_told_and_the_page_catches_up(signed_in_page: Page) -> None:
