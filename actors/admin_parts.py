@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from simple_history.admin import SimpleHistoryAdmin
 
 from actors.models import TrainingImage
+from actors.permissions import check
 
 
 class EstimatedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -43,6 +44,22 @@ class HistoryAdmin(SimpleHistoryAdmin):  # type: ignore[misc]  # simple_history 
     def revert_disabled(self, request: Any, obj: Any = None) -> bool:
         """An old row written back would go around every rule that the verbs keep."""
         return True
+
+
+class AdminsHistoryAdmin(HistoryAdmin):
+    """The same for rows that only admins may see: whether a row exists is none of a curator's business."""
+
+    def history_view(self, request: Any, object_id: str, extra_context: Any = None) -> Any:
+        """Refused before the row is looked for."""
+        check(request.user, "admin")
+        return super().history_view(request, object_id, extra_context)
+
+    def history_form_view(
+        self, request: Any, object_id: str, version_id: str, extra_context: Any = None
+    ) -> Any:
+        """Refused before the row is looked for."""
+        check(request.user, "admin")
+        return super().history_form_view(request, object_id, version_id, extra_context)
 
 
 class ChoicesList(forms.TypedMultipleChoiceField):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from actors.admin import ReadOnlyAdmin
-from actors.admin_parts import HistoryAdmin
+from actors.admin_parts import AdminsHistoryAdmin, HistoryAdmin
 from actors.models import Letter, LikenessRights, RightsPolicy
 
 
@@ -22,7 +22,7 @@ class LikenessRightsAdmin(ReadOnlyAdmin, HistoryAdmin):
 
 
 @admin.register(RightsPolicy)
-class RightsPolicyAdmin(ReadOnlyAdmin, HistoryAdmin):
+class RightsPolicyAdmin(ReadOnlyAdmin, AdminsHistoryAdmin):
     """The studio's rule, and who switched it when."""
 
     list_display = ("__str__", "updated_by", "updated_at")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 
 from actors.admin import ReadOnlyAdmin
-from actors.admin_parts import HistoryAdmin
+from actors.admin_parts import AdminsHistoryAdmin
 from training.models import BudgetEntry, BudgetMonth, BudgetRule
 
 
 @admin.register(BudgetRule)
-class BudgetRuleAdmin(HistoryAdmin):
+class BudgetRuleAdmin(AdminsHistoryAdmin):
     """Ceilings a month: for everybody (neither person nor role), a role, or a person."""
 
     list_display = ("whose", "dollars", "trainings", "updated_at")
