@@ -55,8 +55,24 @@ class LimitsForm(forms.Form):
     )
     daily_from = forms.TimeField(label="Each day from", required=False, widget=_TIME)
     daily_until = forms.TimeField(
-        label="until", required=False, widget=_TIME, help_text="May be the next morning: 22:00 until 06:00."
+        label="Each day until",
+        required=False,
+        widget=_TIME,
+        help_text="May be the next morning: 22:00 to 06:00.",
     )
+
+    good_threshold = forms.FloatField(
+        label="Mark good from a score of",
+        min_value=0,
+        max_value=100,
+        required=False,
+        help_text="Percent of likeness. Empty: people decide. An actor's good version stays.",
+    )
+
+    def __init__(self, *arguments: Any, may_judge: bool = True, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if not may_judge:
+            del self.fields["good_threshold"]
 
     def clean(self) -> dict[str, Any]:
         """The visitor's zone is that of the daily times."""
@@ -117,8 +133,8 @@ class PlanForm(LimitsForm):
         return any(field.value() or field.errors for field in self.values)
 
 
-def form_of(batch: Batch, data: Any = None) -> LimitsForm:
-    """The form that fits the batch's state, with what it has now."""
+def form_of(batch: Batch, data: Any = None, *, may_judge: bool = False) -> LimitsForm:
+    """The form that fits the batch's state, with what it has now. The rule is for curators."""
     names = [*LimitsForm.base_fields, "preset"]
     initial = {name: getattr(batch, name) for name in names} | batch.parameters
-    return (PlanForm if batch.is_planned else LimitsForm)(data, initial=initial)
+    return (PlanForm if batch.is_planned else LimitsForm)(data, initial=initial, may_judge=may_judge)

@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from actors.permissions import can
-from training import costs, launch
+from training import batch_judgement, costs, launch
 from training.batch_models import HOLDING, NOTHING, OPEN, Batch, BatchItem, BatchState, ItemState
 from training.models import ACTIVE, TERMINAL, Status
 from training.parameters import ParameterErrors, Parameters
@@ -59,6 +59,10 @@ def advance(now: datetime | None = None) -> None:
             # One batch's trouble must not end the round for all others.
             log.exception("batch %s: %s", batch.pk, type(error).__name__)
     finish_all()
+    try:
+        batch_judgement.judge_all(now)
+    except (DatabaseError, ValueError, OSError) as error:
+        log.exception("the rules of batches: %s", type(error).__name__)
 
 
 def _leftover() -> Q:

@@ -68,6 +68,7 @@ NOTHING = Decimal("0.0000")
 OPEN = (BatchState.RUNNING, BatchState.PAUSED)
 #: An item in one of these holds its actor: no second batch may train it meanwhile.
 HOLDING = (ItemState.WAITING, ItemState.LAUNCHED)
+ENDED = (ItemState.COMPLETED, ItemState.FAILED, ItemState.CANCELLED)
 
 
 class Batch(models.Model):
@@ -244,6 +245,8 @@ class BatchItem(models.Model):
     spent = models.DecimalField(
         max_digits=12, decimal_places=4, default=0, help_text="US dollars of attempts that ended."
     )
+    judged_at = models.DateTimeField(null=True, blank=True, help_text="When the batch's rule looked at it.")
+    judged_without_preview = models.BooleanField(default=False, help_text="None could be drawn for the rule.")
 
     class Meta:
         app_label = "training"
@@ -258,6 +261,11 @@ class BatchItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor} in {self.batch}"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.state in ENDED
 
 
 class BatchEvent(models.Model):

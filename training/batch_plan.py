@@ -16,6 +16,7 @@ from django.db.models import Count, Max, Q, Sum
 from django.utils import timezone
 
 from actors.models import Actor
+from actors.permissions import can, refusal
 from training import budgets, costs, launch
 from training.base_models import auto_adjust
 from training.batch_models import HOLDING, MOST_ACTORS, MOST_AT_ONCE, NOTHING, Batch, BatchItem, ItemState
@@ -131,6 +132,8 @@ def make(actor_ids: Sequence[int], *, by: User | None, name: str = "", **setting
     if len(actor_ids) > MOST_ACTORS:
         raise CannotPlan(f"{len(actor_ids)} actors are too many for one batch: choose at most {MOST_ACTORS}.")
     batch = Batch(created_by=by, name=name.strip()[:200], **settings)
+    if batch.good_threshold is not None and by is not None and not can(by, "curate"):
+        raise CannotPlan(refusal("curate"))
     check_limits(batch)
     items = evaluate(actor_ids, Recipe(batch.preset, batch.parameters), batch)
     if not items:

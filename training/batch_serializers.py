@@ -30,6 +30,7 @@ SETTINGS = (
     "daily_from",
     "daily_until",
     "time_zone",
+    "good_threshold",
 )
 
 
@@ -51,6 +52,13 @@ class SettingsSerializer(serializers.ModelSerializer[Batch]):
         help_text="US dollars above 0, as text; launches that might cross it wait or pause the batch.",
     )
     time_zone = serializers.CharField(required=False, max_length=60, validators=[known_zone])
+    good_threshold = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=100,
+        help_text="From which score a version is marked good by itself; null: people decide. Needs curate.",
+    )
 
     class Meta:
         model = Batch
@@ -159,6 +167,7 @@ class ItemSerializer(serializers.ModelSerializer[BatchItem]):
             "attempts",
             "reserved",
             "spent",
+            "judged_at",
         )
         read_only_fields = fields
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training import batch_choice, batch_plan, batches
-from training.batch_forms import form_of
+from training.batch_forms import LimitsForm, form_of
 from training.batch_picture import LOOKS, TABS, picture, pictures
 from training.batch_plan import CannotPlan
 from training.library import Filters, Library
@@ -104,6 +104,11 @@ def plan_batch(request: PageRequest) -> HttpResponse:
     return redirect(batch)
 
 
+def form_for(request: PageRequest, found: Batch, data: Any = None) -> LimitsForm:
+    """What this person may set."""
+    return form_of(found, data, may_judge=can(request.user, "curate"))
+
+
 @require_safe
 @requires("view")
 def batch(request: PageRequest, pk: int) -> HttpResponse:
@@ -114,7 +119,10 @@ def batch(request: PageRequest, pk: int) -> HttpResponse:
     context = items_of(request, found) | {"now": picture(found)}
     context["mark"] = context["now"].mark
     if not request.htmx or request.htmx.history_restore_request:
-        context |= {"form": form_of(found), "events": found.events.select_related("by").order_by("-pk")[:50]}
+        context |= {
+            "form": form_for(request, found),
+            "events": found.events.select_related("by").order_by("-pk")[:50],
+        }
         return render(request, "training/batch_live.html", context)
     if request.GET.get("seen") == context["mark"]:
         return HttpResponse(status=NOTHING_NEW if found.is_open else STOP_POLLING)
@@ -127,7 +135,7 @@ def plan_page(request: PageRequest, found: Batch, form: Any = None, status: int 
     """Each actor's parameters and time, the sums, and what can be set."""
     totals = batch_plan.totals(found)
     context = items_of(request, found) | {
-        "form": form or form_of(found),
+        "form": form or form_for(request, found),
         "totals": totals,
         "reasons": batch_plan.reasons(found),
         "warnings": batch_plan.warnings(found, totals, request.user),
@@ -174,7 +182,7 @@ def items_of(request: PageRequest, found: Batch) -> dict[str, Any]:
 def change(request: PageRequest, pk: int) -> HttpResponse:
     """Other settings; of a plan also its preset and values, and then it is made anew."""
     found = load(pk)
-    form = form_of(found, request.POST)
+    form = form_for(request, found, request.POST)
     if form.is_valid():
         try:
             batches.change(found, request.user, **form.settings())

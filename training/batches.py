@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from actors.permissions import can, refusal
 from training import batch_launches, batch_plan
 from training.batch_models import OPEN, Batch, BatchItem, BatchState, ItemState
 from training.parameters import ParameterErrors
@@ -86,6 +87,8 @@ def change(batch: Batch, by: User | None, **settings: Any) -> None:
         raise NotPossible(f"{row.name} is {row.state}: nothing changes any more.")
     if not row.is_planned and (fixed := changes.keys() - LIMITS):
         raise NotPossible(f"It has begun: {', '.join(sorted(fixed))} can't change any more.")
+    if "good_threshold" in changes and by is not None and not can(by, "curate"):
+        raise NotPossible(refusal("curate"))
     for name, value in changes.items():
         setattr(row, name, value)
     if changes.keys() & {"preset", "parameters"}:

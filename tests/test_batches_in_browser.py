@@ -1,0 +1,156 @@
+"""Batches in a real browser: selecting by mouse and keyboard, planning, watching, on the phone, and axe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from playwright.sync_api import Page, expect
+from pytest_django.fixtures import Settings
+
+from tests.factories import make_actor
+from tests.test_pages_in_browser import complaints
+from tests.training.batch_steps import begun, end_all, plan
+from training import batch_launches
+from training.models import Batch, BatchItem, Status, TrainingVersion
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+
+
+@pytest.fixture(autouse=True)
+def quiet_end(page: Page) -> Iterator[None]:
+    """No request is on its way while the database is emptied."""
+    yield
+    page.goto("about:blank")
+    page.wait_for_load_state("networkidle")
+
+
+def chosen() -> list[int]:
+    return list(BatchItem.objects.order_by("position").values_list("actor_id", flat=True))
+
+
+def test_a_selection_outlives_filters_views_and_pages_and_plans_a_batch(signed_in_page: Page) -> None:
+    page = signed_in_page
+    first, second = make_actor(sex="male"), make_actor(sex="female")
+    for _ in range(40):
+        make_actor(images=0, sex="female")
+    page.goto("/actors/?sort=number")
+    page.get_by_label(f"Select {first.number}").check(force=True)
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.get_by_role("checkbox", name=re.compile("^Female")).check()
+    expect(page.get_by_label(f"Select {first.number}")).to_have_count(0)
+    page.get_by_label(f"Select {second.number}").check(force=True)
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_role("link", name="Table").click()
+    expect(page.get_by_label(f"Select {second.number}")).to_be_checked()
+    page.goto("/actors/?sort=number")
+    expect(page.get_by_label(f"Select {first.number}")).to_be_checked()
+    page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
+    page.wait_for_url(re.compile(r"/batches/\d+/"))
+    assert chosen() == [first.pk, second.pk]
+    page.goto("/actors/")
+    expect(page.get_by_role("form", name="Selection")).to_be_hidden()
+
+
+def test_x_and_space_select_by_keyboard_and_shift_a_span(signed_in_page: Page) -> None:
+    page = signed_in_page
+    actors = [make_actor() for _ in range(5)]
+    page.goto("/actors/?sort=number")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.keyboard.press("x")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.get_by_label(f"Select {actors[2].number}").click(force=True)
+    page.get_by_label(f"Select {actors[4].number}").click(force=True, modifiers=["Shift"])
+    expect(page.get_by_text("4 selected")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("form", name="Selection")).to_be_hidden()
+
+
+def test_everyone_whom_the_filters_leave_is_selected_at_once(signed_in_page: Page) -> None:
+    page = signed_in_page
+    make_actor(sex="male")
+    for _ in range(40):
+        make_actor(images=0, sex="female")
+    page.goto("/actors/?sex=female")
+    page.get_by_role("button", name="Select all 40").click()
+    expect(page.get_by_text("40 selected")).to_be_visible()
+    page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
+    page.wait_for_url(re.compile(r"/batches/\d+/"))
+    assert BatchItem.objects.count() == 40
+
+
+def test_a_plan_is_set_begun_and_watched_without_a_reload(signed_in_page: Page, settings: Settings) -> None:
+    page = signed_in_page
+    settings.GPU_PRICE_PER_SECOND = 0.001
+    batch = plan(3)
+    page.goto(batch.get_absolute_url())
+    page.get_by_label("At once").fill("2")
+    page.get_by_label("Ceiling in US dollars").fill("9.50")
+    page.get_by_role("button", name="Save and plan anew").click()
+    expect(page.get_by_text("ceiling $9.50")).to_be_visible()
+    page.get_by_role("button", name="Begin with 3 actors").click()
+    expect(page.get_by_role("dialog")).to_contain_text("never more than $9.50")
+    page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+    expect(page.get_by_text("0 of 3 completed")).to_be_visible()
+    batch_launches.advance()
+    expect(page.locator(".batch-items .state.is-training")).to_have_count(2)
+    end_all(batch)
+    batch_launches.advance()
+    expect(page.get_by_text("2 of 3 completed")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel the batch").click()
+    expect(page.locator(".state.lead")).to_have_text("Cancelled")
+    assert TrainingVersion.objects.filter(status=Status.CANCELLED).count() == 1
+
+
+def test_a_list_of_ids_names_the_unknown(signed_in_page: Page) -> None:
+    page = signed_in_page
+    actor = make_actor()
+    page.goto("/batches/")
+    page.get_by_role("link", name="Plan a batch").first.click()
+    page.get_by_label("Ids or names").fill(f"{actor.number}, 99999")
+    page.get_by_role("button", name="Plan for this list").click()
+    expect(page.get_by_text("No actor has the id or name: 99999.").first).to_be_visible()
+    assert chosen() == [actor.pk]
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_the_pages_of_batches(
+    signed_in_page: Page, settings: Settings, width: int, scheme: str
+) -> None:
+    page = signed_in_page
+    settings.GPU_PRICE_PER_SECOND = 0.01
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    long = "a night with a name that is longer than the column which it stands in has room for"
+    planned = plan([make_actor(), make_actor(images=3), make_actor(images=0)], name=long)
+    running = begun(4, concurrency=2, ceiling=Decimal(30))
+    batch_launches.advance()
+    TrainingVersion.objects.update(status=Status.TRAINING, step=30)
+    batch_launches.advance()
+    failed = begun(3)
+    for _ in range(3):
+        batch_launches.advance()
+        end_all(failed, Status.FAILED, error="The worker ran out of memory. " * 6)
+    batch_launches.advance()
+    found = {}
+    addresses = [each.get_absolute_url() for each in (planned, running, failed)]
+    for address in ["/batches/", "/batches/new", *addresses, f"{addresses[0]}?show=blocked"]:
+        page.goto(address)
+        found[address] = complaints(page)
+    page.goto("/actors/")
+    page.get_by_label(re.compile("^Select ")).first.check(force=True)
+    found["selection"] = complaints(page)
+    page.goto("/actors/?view=table")
+    found["selection, table"] = complaints(page)
+    assert {address: told for address, told in found.items() if told} == {}
+    assert Batch.objects.count() == 3
