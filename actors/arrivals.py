@@ -76,6 +76,10 @@ def settle(upload: ImageUpload) -> None:
         upload.end(State.REFUSED, str(refusal))
     except FileNotFoundError:
         upload.end(State.REFUSED, "The file never arrived; upload it again.")
+    except OSError:
+        if not upload.source_url:
+            raise  # the bytes are there: the browser, or the task's next attempt, asks again
+        upload.end(State.REFUSED, "The object store does not answer. Import it again later.")
     storage.delete(incoming)
     tasks.inspect_later(upload.dataset)
 

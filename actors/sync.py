@@ -108,6 +108,8 @@ def _compare(image: TrainingImage, found: Stored | None, report: SyncReport) -> 
         image.state, image.inspected_at = State.SYNCED, None
     other_bytes = image.etag and found.etag and image.etag != found.etag
     other_size = not image.original_url and image.size_bytes not in (None, found.size)
+    if any(each["code"] == "unreachable" for each in image.findings):
+        image.inspected_at = None  # nobody could look at it then; now somebody can
     if other_bytes or other_size:
         report.changed.append(image.file_name)
         image.inspected_at = None  # hash, numbers and thumbnail are of the old bytes

@@ -15,7 +15,7 @@ from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings as SettingsWrapper
 
-from actors import edits, ingest, storage, sync
+from actors import edits, ingest, storage, sync, tasks
 from actors.models import Actor, DatasetRevision, TrainingImage
 from tests.actors.pictures import as_bytes, as_file, portrait, turned_photograph
 from tests.factories import make_actor
@@ -131,6 +131,17 @@ def test_a_bucket_that_does_not_answer_changes_no_state(s3_storage: object, db: 
     assert "elsewhere" in report.unasked[0]
     image.refresh_from_db()
     assert (image.state, image.checked_at) == (State.SYNCED, None)
+
+
+def test_what_was_out_of_reach_is_inspected_again_once_the_store_answers(media: Path, db: None) -> None:
+    actor = make_stored(1)
+    out = [{"code": "unreachable", "level": "warning", "message": "The file can't be reached from here."}]
+    actor.dataset.images.update(findings=out, inspected_at="2026-01-01T00:00:00Z")
+    sync.sync_dataset(actor.dataset)
+    tasks.inspect_later(actor.dataset)
+    image = actor.dataset.images.get()
+    assert image.inspected_at
+    assert "unreachable" not in {each["code"] for each in image.findings}
 
 
 def test_the_command_reports_and_fails_when_something_is_missing(

@@ -516,6 +516,21 @@ def test_a_folder_of_the_bucket_is_listed_where_it_lies(store: Store, curator: C
     assert "The file holds a web page" in page
 
 
+def test_a_store_that_stops_answering_ends_an_import_with_a_reason(
+    media: Path, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.save("scans/anna/1.png", ContentFile(PICTURE))
+
+    def opened(url: str, limit: int) -> Any:
+        raise OSError(f"{url} can't be read: no answer")
+
+    monkeypatch.setattr(storage, "opened", opened)
+    arrivals.start_prefix(actor.dataset, "scans/anna/", by=None)
+    upload = actor.dataset.uploads.get()
+    assert (upload.state, "Import it again" in upload.message) == ("refused", True)
+    assert not actor.dataset.images.exists()
+
+
 def test_an_uploaded_dataset_shows_in_the_registry(store: Store, curator: Client) -> None:
     actor = make_actor(images=0)
     archives.unpack(actor.dataset, make_zip(a_dot_png=PICTURE, b_dot_png=OTHER))
