@@ -21,13 +21,14 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from actors import letters, storage
-from actors.models import Letter
+from actors.models import Letter, LikenessRights, RightsPolicy
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from tests.simulated_jobs import tiny_lora
+from tests.training.batch_steps import begun, plan, states
 from tests.training.previewing import make_drawable, ordered
 from tests.training.ready import messages, recommended
-from training import budget_check, budgets, launch, previews
+from training import batch_launches, budget_check, budgets, launch, previews
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
 from training.models import Preview, Status, TrainingVersion, Webhook, WebhookDelivery
 
@@ -428,3 +429,26 @@ def test_the_command_counts_for_whom_it_names(ines: User) -> None:
     BudgetRule.objects.all().delete()
     call_command("train_actor", actor.name, "--by", "ines", stdout=StringIO())
     assert month_of(ines).trainings == 1
+
+
+# Batches
+
+
+def test_a_batch_launches_what_its_persons_budget_bears_and_then_pauses(ines: User) -> None:
+    cost = launch.expected_cost(launch.estimate_of(start(None)))
+    BudgetRule.objects.create(user=ines, dollars=2 * cost)
+    batch = begun([make_actor() for _ in range(4)], by=ines, concurrency=4)
+    batch_launches.advance()
+    batch.refresh_from_db()
+    assert month_of(ines).trainings == 2
+    assert (batch.state, states(batch)) == ("paused", ["launched", "launched", "waiting", "waiting"])
+    assert "Ask an admin to raise it" in batch.note
+
+
+def test_a_plan_of_a_batch_says_whose_rights_are_missing(ines: User) -> None:
+    RightsPolicy.switch(required=True, by=None)
+    held, bare = make_actor(), make_actor()
+    LikenessRights.record(held, {"basis": "synthetic"}, None)
+    batch = plan([held, bare])
+    assert states(batch) == ["planned", "blocked"]
+    assert "No rights to this likeness are on record." in batch.items.get(actor=bare).reason
