@@ -272,6 +272,12 @@ def list_prefix(bucket: str, prefix: str) -> dict[str, Stored]:
 
 
 def save(key: str, content: Any) -> str:
-    """Writes a file (a Django ``File``) under exactly this key; returns its ``s3://`` URL."""
-    default_storage.save(key, content)
+    """Writes a file (a Django ``File``) under exactly this key; returns its ``s3://`` URL.
+
+    Raises ``OSError`` when the store does not take it.
+    """
+    try:
+        default_storage.save(key, content)
+    except (ClientError, BotoCoreError) as error:
+        raise OSError(f"{key} can't be stored: {error}") from error
     return own(key).s3

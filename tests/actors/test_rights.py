@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core import mail
@@ -29,6 +30,7 @@ from actors.permissions import ensure_roles
 from actors.rights import Basis, State
 from actors.rights_documents import RefusedDocument
 from tests.factories import make_actor, make_version
+from tests.s3_server import S3Server
 from tests.simulated_jobs import tiny_lora
 from tests.training.previewing import make_drawable, ordered
 from tests.training.ready import messages, recommended
@@ -280,6 +282,32 @@ def test_the_link_to_a_document_ends_within_minutes(
     soon = datetime.now(UTC).timestamp() + 301
     monkeypatch.setattr("actors.storage.time.time", lambda: soon)
     assert Client().get(link).status_code == 403
+
+
+def test_on_s3_the_link_leads_to_the_store_and_is_signed(
+    sign_in: Callable[[str], Client], s3_storage: S3Server
+) -> None:
+    actor, curator = make_actor(), sign_in("Curator")
+    upload(curator, actor)
+    link = curator.get(reverse("rights-document", args=[actor.pk]))["Location"]
+    assert link.startswith(s3_storage.url)
+    assert httpx.get(link).content == PDF
+    assert httpx.get(link.split("?")[0]).is_client_error
+
+
+def test_a_store_that_refuses_keeps_nothing_and_says_so(
+    sign_in: Callable[[str], Client],
+    s3_storage: S3Server,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Settings,
+) -> None:
+    options = settings.STORAGES["default"]["OPTIONS"] | {"bucket_name": "no-such-bucket"}
+    backend = settings.STORAGES["default"] | {"OPTIONS": options}
+    settings.STORAGES = settings.STORAGES | {"default": backend}
+    answer = upload(sign_in("Curator"), make_actor())
+    assert answer.status_code == 400
+    assert "The object store does not answer" in answer.text
+    assert not LikenessRights.objects.exists()
 
 
 def test_a_replaced_document_stays_for_the_history(sign_in: Callable[[str], Client], media: Path) -> None:
