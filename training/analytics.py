@@ -27,7 +27,8 @@ from training.preset_models import PresetRevision
 from training.selection import BECAME_GOOD, NONE, SIZES, Selection, size_of_dataset
 from training.spans import Span, Unit
 
-OF_A_GROUP = ("training", "median_cost", "likeness")
+OF_A_GROUP = ("training", "likeness")
+OF_A_PRESET = (*OF_A_GROUP, "median_cost")
 OF_ALL = ("queue", "training", "review", "median_cost")
 TRUNCATED = {"day": TruncDay, "week": TruncWeek, "month": TruncMonth}
 
@@ -243,10 +244,16 @@ def people(span: Span, bill: costs.Bill | None, only: User | None) -> list[Group
     )
 
 
-def presets(span: Span | None, bill: costs.Bill | None, *, preset: str = "") -> list[Group]:
+def presets(
+    span: Span | None,
+    bill: costs.Bill | None,
+    *,
+    preset: str = "",
+    medians: Sequence[str] = OF_A_GROUP,
+) -> list[Group]:
     """By preset and revision, those with changed values apart. Without a span: of all time."""
     rows = (Selection.launched(span) if span else Selection()).but(preset=preset)
-    found = measured(rows.rows(), bill, "preset_revision", "preset_edited", medians=OF_A_GROUP)
+    found = measured(rows.rows(), bill, "preset_revision", "preset_edited", medians=medians)
     revisions = PresetRevision.objects.select_related("preset").in_bulk([key[0] for key in found if key[0]])
     groups = []
     for (pk, edited), figures in found.items():

@@ -45,7 +45,7 @@ class FiguresSerializer(serializers.Serializer[Figures]):
     )
     review = serializers.FloatField(help_text="Median seconds from the end to the mark.", allow_null=True)
     cost = serializers.FloatField(help_text="US dollars at today's price.", allow_null=True)
-    median_cost = serializers.FloatField(allow_null=True)
+    median_cost = serializers.FloatField(help_text="Of totals and of a preset's results.", allow_null=True)
     likeness = serializers.FloatField(
         help_text="Median score, 0 to 100; of presets and sizes.", allow_null=True
     )
@@ -203,7 +203,7 @@ class PresetView(APIView):
     def get(self, request: Request, key: str) -> Response:
         """Of all time; results of retired presets too."""
         preset = get_object_or_404(Preset, name=key)
-        results = analytics.presets(None, costs.bill_for(0.0), preset=key)
+        results = analytics.presets(None, costs.bill_for(0.0), preset=key, medians=analytics.OF_A_PRESET)
         told = preset_page.history(list(preset.revisions.select_related("by", "preset")), results)
         return Response(
             {

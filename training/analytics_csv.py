@@ -30,7 +30,7 @@ FIGURES = (
     "cost per training",
     "cost per good version",
 )
-MEDIANS = ("median cost", "median seconds of training", "median likeness")
+MEDIANS = ("median seconds of training", "median likeness")
 
 
 class Asked(NamedTuple):
@@ -73,7 +73,7 @@ def _figures(figures: Figures, *, medians: bool = False) -> list[object]:
         *(figures.trainings, figures.active, figures.completed, figures.failed, figures.cancelled),
         *(figures.good, figures.success, figures.cost, figures.cost_per_training, figures.cost_per_good),
     ]
-    return [*cells, figures.median_cost, figures.training, figures.likeness] if medians else cells
+    return [*cells, figures.training, figures.likeness] if medians else cells
 
 
 def _groups(name: str, groups: Iterable[Group], *, medians: bool = False) -> Iterator[Row]:

@@ -66,7 +66,7 @@ class PresetForm(forms.Form):
     @classmethod
     def showing(cls, rules: PresetRules, number: int) -> PresetForm:
         """Filled with a revision's rules."""
-        values = rules.to_dict() | {"warmup": round(100 * rules.warmup, 4), "based_on": number}
+        values = rules.to_dict() | {"warmup": f"{100 * rules.warmup:g}", "based_on": number}
         return cls(initial=values | dict(rules.fixed))
 
     @property
