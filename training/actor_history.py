@@ -44,7 +44,7 @@ class Entry:
     changes: tuple[Change, ...] = field(default=())
 
 
-def actor_history(actor: Actor, limit: int = 200) -> list[Entry]:
+def actor_history(actor: Actor) -> list[Entry]:
     """What happened to the actor, its dataset, images and versions; the newest first.
 
     Five queries whatever the length. Images changed in one go are one entry.
@@ -62,7 +62,7 @@ def actor_history(actor: Actor, limit: int = 200) -> list[Entry]:
         newest = rows.select_related("history_user").order_by("-history_date", "-history_id")[:MOST_LINES]
         entries += [_entry(row, changes) for row, changes in _lines(list(newest)[::-1])]
     entries.sort(key=lambda entry: entry.at, reverse=True)
-    return list(_together(entries))[:limit]
+    return list(_together(entries))
 
 
 def _lines(rows: Iterable[Any]) -> Iterator[tuple[Any, tuple[Change, ...]]]:
@@ -82,6 +82,8 @@ def _changes(former: Any, row: Any) -> Iterator[Change]:
             continue
         before = getattr(former, tracked.attname) if former is not None else None
         after = getattr(row, tracked.attname)
+        if before == after:
+            continue
         if tracked.name == "source":
             yield from _source_changes(before, after) if before is not None else ()
         elif (text := _text(after)) != (old := _text(before)):

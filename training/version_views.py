@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -19,12 +20,17 @@ from training.base_models import base_model
 from training.comparing import FEWEST, MOST, Comparison
 from training.costs import bills_of
 from training.forms import written
-from training.models import LONG_FIELDS, SampleImage, Status, TrainingEvent, TrainingVersion
+from training.models import SampleImage, Status, TrainingEvent, TrainingVersion
+from training.pages import page_links
 from training.parameters import SPECS
 from training.score_models import VersionScore
 from training.suggesting import suggest
 from training.using import snippets, stable_address
 from training.views import standing_or_404
+
+
+#: Lines of history on one page.
+LINES = 100
 
 
 @require_safe
@@ -98,15 +104,21 @@ def differences(version: TrainingVersion, older: TrainingVersion | None) -> list
 def history(request: PageRequest, actor_id: int) -> HttpResponse:
     """What happened to the actor's trainings, and what people changed, the newest first."""
     person = standing_or_404(actor_id)
-    events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("version", "by")
-    events = events.defer(*(f"version__{name}" for name in LONG_FIELDS))
+    events = TrainingEvent.objects.filter(version__actor=actor_id).select_related("by").order_by("-at", "-id")
+    changed = Paginator(actor_history(person.actor), LINES).get_page(request.GET.get("changes"))
+    happened = Paginator(events, LINES).get_page(request.GET.get("steps"))
+    known = {version.pk: version for version in person.versions}
+    for event in happened.object_list:
+        event.version = known[event.version_id]
     context = {
         "section": "library",
         "tab": "history",
         "standing": person,
         "actor": person.actor,
-        "events": events.order_by("-at", "-id")[:300],
-        "changes": actor_history(person.actor),
+        "happened": happened,
+        "happened_links": page_links(happened, lambda number: f"?steps={number}#steps"),
+        "changed": changed,
+        "changed_links": page_links(changed, lambda number: f"?changes={number}#changes"),
     }
     return render(request, "training/history.html", context)
 
