@@ -23,7 +23,7 @@ from training.batch_models import HOLDING, MOST_ACTORS, MOST_AT_ONCE, NOTHING, B
 from training.estimates import estimate_seconds
 from training.parameters import Parameters, validate
 from training.presets import preset_named
-from training.readiness import facts_of
+from training.readiness import Facts, among, facts_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -55,6 +55,7 @@ class Recipe:
         self.runs = launch.finished_runs(self.base)
         self.bill = costs.bill_for(0)
         self._known: dict[int, Prospect] = {}
+        self._token = self.base.specs()["class_tokens"]
         self.parameters(20)  # wrong values are told before anything is planned
 
     def parameters(self, image_count: int) -> Parameters:
@@ -76,12 +77,31 @@ class Recipe:
 
     def token_error(self, token: str) -> str:
         """Why a name can't be a trigger token, if so."""
-        spec = self.base.specs()["class_tokens"]
         try:
-            spec.read(token)
+            self._token.read(token)
         except ValueError:
-            return f"{spec.label} must be {spec.allowed}."
+            return f"{self._token.label} must be {self._token.allowed}."
         return ""
+
+
+class Refusals:
+    """Why a single launch would refuse; worked out once for all actors of whom nothing special is known."""
+
+    def __init__(self) -> None:
+        self._plain: dict[tuple[int, int], list[str]] = {}
+
+    def of(self, actor: Actor, facts: Facts) -> list[str]:
+        """In the words of ``launch.obstacles``."""
+        key = (facts.included, facts.stored)
+        if actor.retired_at or facts != Facts(*key):
+            return self._ask(actor, facts)
+        if key not in self._plain:
+            self._plain[key] = self._ask(actor, facts)
+        return list(self._plain[key])
+
+    @staticmethod
+    def _ask(actor: Actor, facts: Facts) -> list[str]:
+        return [f"{check.fact} {check.reason}".strip() for check in launch.obstacles(actor, facts)]
 
 
 def evaluate(actor_ids: Sequence[int], recipe: Recipe, batch: Batch | None = None) -> list[BatchItem]:
@@ -91,17 +111,19 @@ def evaluate(actor_ids: Sequence[int], recipe: Recipe, batch: Batch | None = Non
     """
     ids = list(dict.fromkeys(actor_ids))
     # A record of the registry can be long, and nobody here reads it.
-    actors = Actor.objects.defer("source", "description").in_bulk(ids)
+    rows = Actor.objects.filter(among("pk", ids)).defer("source", "description").order_by()
+    actors = {actor.pk: actor for actor in rows} if ids else {}
     known = facts_of(ids)
     taken = _taken(ids, batch)
     own_token = "class_tokens" in recipe.changes
+    refusals = Refusals()
     items: list[BatchItem] = []
     for actor_id in ids:
         if actor_id not in actors:
             continue  # deleted since it was chosen
         actor, facts = actors[actor_id], known[actor_id]
         item = BatchItem(batch=batch, actor=actor, position=len(items), image_count=facts.stored)
-        reasons = [f"{check.fact} {check.reason}".strip() for check in launch.obstacles(actor, facts)]
+        reasons = refusals.of(actor, facts)
         if actor_id in taken:
             reasons.append(f"The batch “{taken[actor_id]}” has this actor.")
         if not own_token and (error := recipe.token_error(actor.trigger_token)):
@@ -154,12 +176,34 @@ def replan(batch: Batch) -> None:
     Raises ``CannotPlan`` or ``ParameterErrors``; then call in a transaction that ends with it.
     """
     check_limits(batch)
-    chosen = list(batch.items.order_by("position").values_list("actor_id", flat=True))
-    items = evaluate(chosen, Recipe(batch.preset, batch.parameters), batch)
-    batch.items.all().delete()
-    BatchItem.objects.bulk_create(items, batch_size=2000)
+    rewrite(batch, look(batch))
     batch.planned_at = timezone.now()
     batch.save()
+
+
+def refresh(batch: Batch) -> None:
+    """The same, but writes only what has changed: of a plan that was just made nothing."""
+    check_limits(batch)
+    columns = ("state", "reason", "image_count", "parameters")
+    before = {values[0]: values[1:] for values in batch.items.values_list("actor", *columns)}
+    fresh = look(batch)
+    changed = [
+        item for item in fresh if before.get(item.actor_id) != tuple(getattr(item, name) for name in columns)
+    ]
+    if changed or len(fresh) != len(before):
+        rewrite(batch, fresh)
+
+
+def look(batch: Batch) -> list[BatchItem]:
+    """The items of a batch as they would be planned now."""
+    chosen = list(batch.items.order_by("position").values_list("actor_id", flat=True))
+    return evaluate(chosen, Recipe(batch.preset, batch.parameters), batch)
+
+
+def rewrite(batch: Batch, items: list[BatchItem]) -> None:
+    """These items instead of the ones before."""
+    batch.items.all().delete()
+    BatchItem.objects.bulk_create(items, batch_size=2000)
 
 
 def check_limits(batch: Batch) -> None:

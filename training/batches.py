@@ -64,7 +64,7 @@ def _begin(batch: Batch, by: User | None) -> None:
     if batch.state != BatchState.PLANNED:
         raise NotPossible(f"{batch.name} is {batch.state} already.")
     try:
-        batch_plan.replan(batch)
+        batch_plan.refresh(batch)
     except (batch_plan.CannotPlan, ParameterErrors) as error:
         raise NotPossible(str(error)) from error
     if batch.is_over(timezone.now()):

@@ -82,9 +82,20 @@ def facts(actor: Actor) -> Facts:
     )
 
 
+#: Longer lists cost the database more than the rows that a span around them brings too many.
+LONG = 1000
+
+
+def among(column: str, actor_ids: Sequence[int]) -> Q:
+    """Rows of these actors; of very many also others between them, which the caller does not look up."""
+    if len(actor_ids) <= LONG:
+        return Q(**{f"{column}__in": actor_ids})
+    return Q(**{f"{column}__gte": min(actor_ids), f"{column}__lte": max(actor_ids)})
+
+
 def facts_of(actor_ids: Sequence[int]) -> dict[int, Facts]:
     """Of many actors, as far as they keep a training from starting: warnings are left out. Seven queries."""
-    images = TrainingImage.objects.filter(dataset__actor__in=actor_ids, included=True).order_by()
+    images = TrainingImage.objects.filter(among("dataset__actor", actor_ids), included=True).order_by()
     stored = Q(state=TrainingImage.State.SYNCED) & ~Q(url="")
     counts = {
         actor: (included, synced)
@@ -93,14 +104,15 @@ def facts_of(actor_ids: Sequence[int]) -> dict[int, Facts]:
         )
     }
     running = dict(
-        TrainingVersion.objects.active().filter(actor__in=actor_ids).values_list("actor_id", "name")
+        TrainingVersion.objects.active().filter(among("actor", actor_ids)).values_list("actor_id", "name")
     )
     # An open error makes a dataset not fit, so only there is anything to read.
     unfit = images.filter(dataset__verdict=Verdict.NOT_FIT).exclude(findings=[])
     findings: dict[int, list[dict[str, Any]]] = {}
     for actor, found, accepted in unfit.values_list("dataset__actor", "findings", "accepted"):
         findings.setdefault(actor, []).extend(each for each in found if each["code"] not in accepted)
-    sets = TrainingDataset.objects.filter(actor__in=actor_ids, verdict=Verdict.NOT_FIT).exclude(findings=[])
+    sets = TrainingDataset.objects.filter(among("actor", actor_ids), verdict=Verdict.NOT_FIT)
+    sets = sets.exclude(findings=[])
     for actor, found in sets.values_list("actor_id", "findings"):
         findings.setdefault(actor, []).extend(found)
     flaws = flaws_of(actor_ids)
