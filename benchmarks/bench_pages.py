@@ -30,7 +30,8 @@ call_command("migrate", verbosity=0)
 call_command("collectstatic", verbosity=0, interactive=False)
 from benchmarks import studio_rows
 studio_rows.fill({actors})
-print(studio_rows.sign_in())
+session = studio_rows.sign_in()
+print(studio_rows.plan_batch(), session)
 """
 #: Words → address, and the headers of a request that htmx makes.
 PAGES: dict[str, tuple[str, dict[str, str]]] = {
@@ -50,6 +51,10 @@ PAGES: dict[str, tuple[str, dict[str, str]]] = {
     "activity": ("/activity/", {}),
     "activity, failed, of some actors": ("/activity/?status=failed&actor=nordic", {}),
     "activity, page 900": ("/activity/?page=900", {}),
+    "batches": ("/batches/", {}),
+    "choose for a batch": ("/batches/new", {}),
+    "plan of a batch of all": ("/batches/1/", {}),
+    "plan, page 100": ("/batches/1/?page=100", {}),
     "health": ("/health/", {}),
     "styleguide": ("/styleguide", {}),
 }

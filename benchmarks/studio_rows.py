@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from actors.models import Actor, TrainingDataset, TrainingImage, Verdict
 from actors.sequences import continue_after_highest_id
+from training import batch_plan
 from training.base_models import EMBEDDED, auto_adjust
 from training.models import SampleImage, Status, TrainingEvent, TrainingVersion
 
@@ -55,6 +56,11 @@ def sign_in() -> str:
     session[HASH_SESSION_KEY] = user.get_session_auth_hash()
     session.create()
     return str(session.session_key)
+
+
+def plan_batch() -> int:
+    """A plan of every actor there is."""
+    return batch_plan.make(list(Actor.objects.values_list("pk", flat=True)), by=None).pk
 
 
 def active(count: int) -> list[int]:
