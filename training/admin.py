@@ -19,7 +19,7 @@ from actors.admin import ActorAdmin, ReadOnlyAdmin
 from actors.admin_parts import ChoicesList, HistoryAdmin
 from actors.models import Actor
 from actors.permissions import can
-from training import batch_admin, batch_plan, budget_admin  # noqa: F401  # two register their pages
+from training import batch_admin, batch_plan, budget_admin, preview_admin  # noqa: F401  # they register pages
 from training.models import (
     ParameterDraft,
     SampleImage,

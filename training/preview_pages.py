@@ -61,7 +61,7 @@ class Sheet:
 
 
 def sheets(images: Iterable[PreviewImage], trigger: str, last_step: int | None) -> list[Sheet]:
-    """A grid of strength and checkpoint per prompt and seed when there are several of both, else one sheet."""
+    """Grids of strength and checkpoint if there are several of both, else one sheet of all."""
     found = list(images)
     checkpoints = {image.checkpoint_step for image in found if image.strength}
     strengths = {image.strength for image in found if image.strength}

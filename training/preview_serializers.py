@@ -22,7 +22,9 @@ class PromptLineSerializer(serializers.Serializer[Any]):
 class PromptSetSerializer(serializers.ModelSerializer[PromptSet]):
     """Prompts with fixed seeds, shared by the studio."""
 
-    lines = PromptLineSerializer(many=True, allow_empty=False, max_length=LINES_MOST)
+    lines = serializers.ListField(
+        child=PromptLineSerializer(), allow_empty=False, max_length=LINES_MOST, help_text="Each line once."
+    )
     created_by = PersonField(source="created_by.username")
 
     class Meta:

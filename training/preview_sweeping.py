@@ -79,7 +79,7 @@ def pause(preview: Preview, result: JobReport | RunPodError, failures: int) -> t
     if isinstance(result, RateLimited):
         return max(timedelta(seconds=result.retry_after), PAUSE)
     if failures:
-        return min(LONGEST_PAUSE, PAUSE * 2 ** min(failures, 5))
+        return min(LONGEST_PAUSE, PAUSE * 2.0 ** min(failures, 5))
     queued_for = timezone.now() - (preview.submitted_at or preview.created_at)
     return WAITING_PAUSE if preview_reports.is_waiting(preview) and queued_for > LONG_QUEUE else PAUSE
 

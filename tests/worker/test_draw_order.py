@@ -55,8 +55,8 @@ def test_no_signed_link_shows_when_an_order_is_printed() -> None:
 
 def test_only_the_mode_makes_it_a_preview() -> None:
     assert is_preview(preview_input())
-    for other in (preview_input(mode="custom-actors"), {}, None, {"training_config": []}):
-        assert not is_preview(other)
+    others: list[Any] = [preview_input(mode="custom-actors"), {}, None, {"training_config": []}]
+    assert not any(map(is_preview, others))
 
 
 @pytest.mark.parametrize(
