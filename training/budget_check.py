@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,12 +23,15 @@ from training.preview_models import PREVIEW_TERMINAL
 log = logging.getLogger(__name__)
 
 
-def drift(*, repair: bool) -> Iterator[str]:
-    """What is wrong, a line each; with ``repair`` it is put right before it is told."""
+def drift(*, repair: bool, since: date = date.min) -> Iterator[str]:
+    """What is wrong, a line each; with ``repair`` it is put right before it is told.
+
+    Sums of months before ``since`` are not looked at.
+    """
     for source in SOURCES:
         yield from _not_entered(source, repair=repair)
         yield from _not_settled(source, repair=repair)
-    yield from _wrong_sums(repair=repair)
+    yield from _wrong_sums(since, repair=repair)
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,9 @@ def _not_settled(source: Source, *, repair: bool) -> Iterator[str]:
         yield f"{entry.label} of {entry.month.user} {ended}, but its reservation was still open."
 
 
-def _wrong_sums(*, repair: bool) -> Iterator[str]:
+def _wrong_sums(since: date, *, repair: bool) -> Iterator[str]:
     """Months whose sums are not those of their entries."""
-    for month in BudgetMonth.objects.select_related("user"):
+    for month in BudgetMonth.objects.filter(month__gte=since).select_related("user"):
         with transaction.atomic():
             row = BudgetMonth.lock(month.user_id, month.month)
             here, right = (row.spent, row.reserved, row.trainings), row.sums()
@@ -111,8 +115,8 @@ def _sums(sums: tuple[object, ...]) -> str:
 
 
 def keep_true() -> None:
-    """Each hour: repairs."""
-    for line in drift(repair=True):
+    """Each hour: repairs what is of this month or the one before."""
+    for line in drift(repair=True, since=studio_time.this_month() - timedelta(days=31)):
         log.warning("budgets: %s", line)
 
 

@@ -100,7 +100,7 @@ class Usage:
         """Raises ``OverBudget`` with the numbers, when the estimate does not fit in any more."""
         name, most = f"{self.month:%B}", self.ceiling
         if most.dollars is not None and amount > 0 and self.used + amount > most.dollars:
-            fact = f"The budget for {name} does not reach: {self.used:.2f} of {most.dollars:.2f} $ are used."
+            fact = f"The budget for {name} is not enough: {self.used:.2f} of {most.dollars:.2f} $ are used."
             raise OverBudget(fact, f"{what} takes about {amount:.2f} $ more. {self.way_out()}")
         if most.trainings is not None and trainings and self.trainings + trainings > most.trainings:
             fact = f"The trainings for {name} are used up: {self.trainings} of {most.trainings}."
