@@ -173,7 +173,7 @@ class Comparison:
 
     # Loss
 
-    @property
+    @cached_property
     def chart(self) -> SafeString:
         """The newest version's loss, and dashed those of the others."""
         *others, newest = self.versions

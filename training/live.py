@@ -208,7 +208,7 @@ class Picture:
         points = charts.clean(self.loss_points, logarithmic=False)
         return charts.smooth(points)[-1][1] if points else None
 
-    @property
+    @cached_property
     def chart(self) -> SafeString:
         """Loss by step as SVG."""
         total = self.version.max_train_steps or 0
@@ -221,7 +221,7 @@ class Picture:
         """All of them."""
         return list(self.version.samples.all())
 
-    @property
+    @cached_property
     def prompts(self) -> list[str]:
         """Column heads: the prompts without the words that all share."""
         return [prompt.prompt for prompt in self.version.sample_prompts()]
@@ -232,7 +232,7 @@ class Picture:
         trigger = self.version.class_tokens or "\0"
         return [prompt.replace("portrait of", "").replace(trigger, "").strip(" ,") for prompt in self.prompts]
 
-    @property
+    @cached_property
     def strips(self) -> list[Strip]:
         """Newest step on top."""
         by_step: dict[int, dict[int, SampleImage]] = defaultdict(dict)
@@ -254,7 +254,7 @@ class Picture:
         """How many prompts there are."""
         return len(self.prompts)
 
-    @property
+    @cached_property
     def next_sample_step(self) -> int | None:
         """Where the next strip comes from."""
         if not self.version.is_active or not self.version.max_train_steps:

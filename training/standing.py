@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -92,7 +93,7 @@ class Standing:
         """One of ``STATES``."""
         return str(self.actor.state)
 
-    @property
+    @cached_property
     def good(self) -> TrainingVersion | None:
         """The good version."""
         return next((version for version in self.versions if version.is_good), None)
@@ -143,12 +144,12 @@ class Standing:
         """Share of the steps that the active training has done."""
         return round(100 * self.active.progress_fraction) if self.active else 0
 
-    @property
+    @cached_property
     def picture(self) -> str:
         """A link to the poster: the small picture when there is one."""
         return (self.cover.thumbnail_link() or self.cover.link()) if self.cover else ""
 
-    @property
+    @cached_property
     def words(self) -> str:
         """The state in one line: ``64 %``, ``V2 and V3 to judge``, ``Good since 3 Nov``."""
         images, stored = self.actor.included_count, self.actor.stored_count
