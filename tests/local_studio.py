@@ -17,7 +17,9 @@ PASSWORD = "click click click"
 PREPARE = """
 from django.contrib.auth.models import User
 from actortrain_site import preparation
+from training.models import PreviewSettings
 preparation.prepare()
+PreviewSettings(pk=1, automatic=False).save()  # the one worker is for trainings
 User.objects.create_superuser("admin", "", {password!r})
 """
 #: As a curator does in the dataset.

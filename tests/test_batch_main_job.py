@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.local_studio import LEAVE_FLAWED_OUT, PASSWORD, LocalStudio
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
 #: What is slow is the machine, not the page.
-PATIENCE = 400_000
+PATIENCE = 900_000
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Count, Max, Q, Sum
@@ -84,13 +85,21 @@ class Recipe:
         return ""
 
 
+class Named(NamedTuple):
+    """What the plan reads of an actor: ten thousand whole ones would take longer than all the rest."""
+
+    pk: int
+    name: str
+    retired_at: datetime | None
+
+
 class Refusals:
     """Why a single launch would refuse; worked out once for all actors of whom nothing special is known."""
 
     def __init__(self) -> None:
         self._plain: dict[tuple[int, int], list[str]] = {}
 
-    def of(self, actor: Actor, facts: Facts) -> list[str]:
+    def of(self, actor: Named, facts: Facts) -> list[str]:
         """In the words of ``launch.obstacles``."""
         key = (facts.included, facts.stored)
         if actor.retired_at or facts != Facts(*key):
@@ -100,8 +109,9 @@ class Refusals:
         return list(self._plain[key])
 
     @staticmethod
-    def _ask(actor: Actor, facts: Facts) -> list[str]:
-        return [f"{check.fact} {check.reason}".strip() for check in launch.obstacles(actor, facts)]
+    def _ask(actor: Named, facts: Facts) -> list[str]:
+        row = Actor(pk=actor.pk, name=actor.name, retired_at=actor.retired_at)
+        return [f"{check.fact} {check.reason}".strip() for check in launch.obstacles(row, facts)]
 
 
 def evaluate(actor_ids: Sequence[int], recipe: Recipe, batch: Batch | None = None) -> list[BatchItem]:
@@ -110,9 +120,8 @@ def evaluate(actor_ids: Sequence[int], recipe: Recipe, batch: Batch | None = Non
     The reasons are those of a single launch (``launch.obstacles``), and that another batch has the actor.
     """
     ids = list(dict.fromkeys(actor_ids))
-    # A record of the registry can be long, and nobody here reads it.
-    rows = Actor.objects.filter(among("pk", ids)).defer("source", "description").order_by()
-    actors = {actor.pk: actor for actor in rows} if ids else {}
+    rows = Actor.objects.filter(among("pk", ids)).order_by().values_list(*Named._fields)
+    actors = {actor.pk: actor for actor in map(Named._make, rows)} if ids else {}
     known = facts_of(ids)
     taken = _taken(ids, batch)
     own_token = "class_tokens" in recipe.changes
@@ -122,15 +131,15 @@ def evaluate(actor_ids: Sequence[int], recipe: Recipe, batch: Batch | None = Non
         if actor_id not in actors:
             continue  # deleted since it was chosen
         actor, facts = actors[actor_id], known[actor_id]
-        item = BatchItem(batch=batch, actor=actor, position=len(items), image_count=facts.stored)
+        item = BatchItem(batch=batch, actor_id=actor_id, position=len(items), image_count=facts.stored)
         reasons = refusals.of(actor, facts)
         if actor_id in taken:
             reasons.append(f"The batch “{taken[actor_id]}” has this actor.")
-        if not own_token and (error := recipe.token_error(actor.trigger_token)):
+        if not own_token and (error := recipe.token_error(actor.name)):
             reasons.append(error)
         if facts.stored:
             prospect = recipe.prospect(facts.stored)
-            token = {} if own_token else {"class_tokens": actor.trigger_token}
+            token = {} if own_token else {"class_tokens": actor.name}  # as ``Actor.trigger_token``
             item.parameters = prospect.parameters | token
             item.seconds, item.cost = prospect.seconds, prospect.cost
         item.state = ItemState.BLOCKED if reasons else ItemState.PLANNED

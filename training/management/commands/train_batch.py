@@ -110,7 +110,7 @@ class Command(BaseCommand):
             if not about:
                 about = f"{item.parameters['max_train_steps']} steps on {item.image_count} images"
                 about += f", {item.seconds:.0f} s" + (f", ${item.cost:.2f}" if item.cost is not None else "")
-            self.stdout.write(f"{item.actor.number}  {'no ' if item.reason else 'yes'}  {about}")
+            self.stdout.write(f"{item.actor_id:04d}  {'no ' if item.reason else 'yes'}  {about}")
         ready = [item for item in items if not item.reason]
         cost = sum((item.cost or Decimal(0) for item in ready), Decimal(0))
         hours = sum(item.seconds for item in ready) / 3600
