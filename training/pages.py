@@ -16,7 +16,7 @@ class CountedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptabl
         self.counted = count
 
     @property
-    def count(self) -> int:  # type: ignore[override]  # cached by Django
+    def count(self) -> int:
         """How many rows there are on all pages."""
         return self.counted
 

@@ -74,6 +74,8 @@ def styleguide(request: PageRequest) -> HttpResponse:
         "people": (people := posters()),
         "standing": people[-1],
         "tab": "train",
+        "may_train": True,
+        "next_number": 4,
         "form": example_form(),
         "actor": people[-1].actor,
         "page": (page := Paginator(range(90), 10).get_page(3)),
