@@ -5,12 +5,15 @@ On the way in nothing of the archive is trusted: not its names, not its sizes, n
 
 from __future__ import annotations
 
+import lzma
 import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING
 
@@ -28,6 +31,17 @@ MAX_CAPTION_BYTES = 20_000
 #: Of a member, more than this many bytes for each packed one is a bomb; text packs to 1:20 or so.
 MAX_RATIO = 200
 _CHUNK = 1024 * 1024
+#: What Python's unpackers answer broken archives with.
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+)
 
 
 class RefusedArchive(Exception):
@@ -55,10 +69,11 @@ class Unpacked:
 def unpack(dataset: TrainingDataset, file: IO[bytes], *, by: User | None = None) -> Unpacked:
     """Takes the images in and the captions onto images of the same name. Raises ``RefusedArchive``."""
     try:
-        with zipfile.ZipFile(file) as archive:
-            return _unpack(dataset, archive, by)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
+        archive = zipfile.ZipFile(file)
+    except _BROKEN as error:
         raise RefusedArchive(f"The ZIP is broken: {str(error)[:100]}.") from None
+    with archive:
+        return _unpack(dataset, archive, by)
 
 
 def _unpack(dataset: TrainingDataset, archive: zipfile.ZipFile, by: User | None) -> Unpacked:
@@ -115,10 +130,10 @@ def _stem(path: PurePosixPath) -> str:
 
 
 def _text(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:
-    with archive.open(member) as source:
-        content = source.read(MAX_CAPTION_BYTES + 1)
+    content = BytesIO()
+    _read(archive, member, content, MAX_CAPTION_BYTES)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.getvalue().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RefusedImage("the caption is not UTF-8 text") from None
     if len(text) > edits.MAX_CAPTION or "\0" in text:
@@ -138,8 +153,7 @@ def _take(
     caption = captions.pop(_stem(path), "")
     try:
         with tempfile.SpooledTemporaryFile(max_size=8 * _CHUNK) as copy:
-            with archive.open(member) as source:
-                copy_bounded(source, copy, settings.MAX_IMAGE_BYTES)
+            _read(archive, member, copy, settings.MAX_IMAGE_BYTES)
             done.added.append(ingest.take_in(dataset, copy, path.name, caption=caption, by=by))
     except ingest.Duplicate as duplicate:
         done.duplicates += 1
@@ -147,8 +161,15 @@ def _take(
             captions[_stem(PurePosixPath(duplicate.image.file_name))] = caption
     except RefusedImage as refusal:
         done.refused.append(f"{path.name}: {refusal}")
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:
-        done.refused.append(f"{path.name}: broken in the ZIP ({str(error)[:60]})")
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: IO[bytes], limit: int) -> None:
+    """Unpacks one file, as far as the limit. Raises ``RefusedImage``."""
+    try:
+        with archive.open(member) as source:
+            copy_bounded(source, target, limit)
+    except _BROKEN as error:
+        raise RefusedImage(f"broken in the ZIP ({str(error)[:60]})") from None
 
 
 def _caption_known(

@@ -310,6 +310,21 @@ def test_a_broken_zip_is_no_crash(media: Path, actor: Actor, content: bytes) -> 
         unpacked(actor, io.BytesIO(content))
 
 
+def test_what_is_packed_wrong_is_refused_and_the_rest_comes_in(media: Path, actor: Actor) -> None:
+    content = make_zip(a_dot_png=PICTURE, a_dot_txt=b"portrait, in the rain, smiling", b_dot_png=OTHER).read()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        places = [archive.getinfo(name).header_offset + 30 + len(name) for name in ("a.png", "a.txt")]
+    broken = bytearray(content)
+    for place in places:
+        broken[place : place + 8] = b"\xff" * 8
+    done = unpacked(actor, io.BytesIO(bytes(broken)))
+    assert [image.file_name for image in done.added] == ["b.png"]
+    assert [line.partition(" (")[0] for line in done.refused] == [
+        "a.txt: broken in the ZIP",
+        "a.png: broken in the ZIP",
+    ]
+
+
 def test_what_file_managers_leave_behind_is_passed_over(media: Path, actor: Actor) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
