@@ -101,7 +101,7 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
     """A fresh page on the live server; an error in the console or a breach of the CSP fails the test."""
     complaints: list[str] = []
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
