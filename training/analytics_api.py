@@ -15,8 +15,9 @@ from rest_framework.views import APIView
 
 from actors.rest import said_by
 from training import analytics, costs, preset_page
-from training.analytics import Figures, Group
+from training.analytics import Group
 from training.analytics_views import whose_costs
+from training.figures import Figures
 from training.models import Preset
 from training.selection import Selection
 from training.spans import LENGTHS, NoSpan, Span

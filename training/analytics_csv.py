@@ -11,7 +11,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from training import analytics, costs, failures
-from training.analytics import Figures, Group
+from training.analytics import Group
+from training.figures import Figures, dollars
 from training.selection import Selection, size_of_dataset
 from training.spans import Span
 
@@ -141,7 +142,7 @@ def _trainings(asked: Asked) -> Iterator[Row]:
         Selection.launched(asked.span).rows().select_related("actor", "created_by", "preset_revision__preset")
     )
     rows = rows.annotate(
-        kind=failures.failure_kind(), size=size_of_dataset(), dollars=analytics.dollars(costs.bill_for(0.0))
+        kind=failures.failure_kind(), size=size_of_dataset(), dollars=dollars(costs.bill_for(0.0))
     )
     heavy = ("stages", "loss_history", "log", "images", "source", "description")
     version: Any

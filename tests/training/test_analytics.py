@@ -23,6 +23,7 @@ from pytest_django.fixtures import Settings
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from training import analytics, analytics_csv, costs, failures
+from training.figures import Figures
 from training.models import Preset, Status, TrainingVersion
 from training.selection import SIZES, Selection
 from training.spans import Span
@@ -139,7 +140,7 @@ def test_an_imported_version_was_not_reviewed_here() -> None:
 
 def test_without_trainings_nothing_is_known(priced: Settings) -> None:
     found = analytics.report(MARCH)
-    assert found.totals == analytics.Figures(paid=0)
+    assert found.totals == Figures(paid=0)
     assert (found.totals.success, found.totals.cost_per_training, found.totals.cost_per_good) == (None,) * 3
     assert (found.reasons, found.people, found.presets, found.sizes) == ([], [], [], [])
     assert len(found.over_time) == 31
@@ -278,7 +279,7 @@ def some_of_everything() -> None:
         )
 
 
-def linked(report: analytics.Report) -> Iterator[tuple[str, analytics.Figures, Selection]]:
+def linked(report: analytics.Report) -> Iterator[tuple[str, Figures, Selection]]:
     """Every figure that has a link."""
     yield "all", report.totals, report.rows
     for part in report.over_time:

@@ -10,7 +10,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from training import figure_charts
-from training.analytics import Figures, Part
+from training.analytics import Part
+from training.figures import Figures
 from training.library import Choice
 from training.selection import Selection
 from training.spans import Span
