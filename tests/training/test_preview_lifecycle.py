@@ -14,7 +14,6 @@ from pytest_django.fixtures import Settings
 
 from tests.runpod_simulator import Faults, Simulator
 from tests.training.previewing import (
-    make_drawable,
     ordered,
     post_webhook,
     store_pictures,
@@ -22,6 +21,7 @@ from tests.training.previewing import (
     sweep_once,
     sweep_until,
 )
+from tests.training.ready import until
 from training import preview_recovery, preview_reports, preview_sweeping, preview_tasks, previews
 from training.job_report import JobReport, JobState
 from training.models import Preview
@@ -67,12 +67,15 @@ def test_a_preview_is_drawn_by_the_sweep_alone(simulator: Simulator, settings: S
 
 
 def test_progress_shows_before_the_end(simulator: Simulator) -> None:
-    simulator.speed = 20
+    simulator.speed = 2  # ten seconds of drawing: time enough on a busy machine
     preview = submitted()
-    sweep_until(preview, PreviewStatus.SUBMITTED, PreviewStatus.DONE)
-    while not preview.started_at:
+
+    def begun() -> bool:
         sweep_once()
         preview.refresh_from_db()
+        return preview.started_at is not None
+
+    until(begun)
     assert (preview.status, preview.stage) == (PreviewStatus.SUBMITTED, "drawing")
 
 
@@ -139,6 +142,7 @@ def test_a_lost_answer_is_never_sent_again_by_itself(simulator: Simulator, answe
 
 
 def test_a_webhook_tells_the_job_whose_answer_was_lost(simulator: Simulator, client: Client) -> None:
+    simulator.speed = 1  # it must not end meanwhile
     simulator.faults = Faults(accepted_answer="500", webhook="lost", uploads=False)
     preview = submitted()
     (job_id,) = simulator.jobs
@@ -345,10 +349,9 @@ def test_check_status_asks_at_once(simulator: Simulator) -> None:
     assert preview.started_at or preview.status == PreviewStatus.DONE
 
 
-def test_the_sweep_goes_on_while_a_preview_is_active(simulator: Simulator) -> None:
-    preview = submitted(make_drawable())
+def test_the_sweep_goes_on_while_a_preview_is_active() -> None:
+    preview = ordered()
     with Sweep() as sweep:
         assert sweep.round()
-    sweep_until(preview, PreviewStatus.DONE)
-    with Sweep() as sweep:
+        preview.cancel()
         assert sweep.round() is False
