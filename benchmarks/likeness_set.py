@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -34,8 +33,6 @@ TRIGGERS = tuple(trigger for trigger, _, _ in CAST)
 PICTURES = 15
 SHORT_STEPS = 20
 KINDS = ("full", "short")
-#: So many are also trained without prior preservation, to see that bleed is seen.
-UNGUARDED = 1
 #: The studio's standard previews of drawn actors (``training/prompt_sets.py``) and the first one's seed.
 STANDARD = (
     "portrait of {trigger}, smiling, red shirt, green background, looking ahead",
@@ -68,7 +65,7 @@ def full_steps() -> int:
     return auto_adjust(PICTURES, EMBEDDED)[0].max_train_steps
 
 
-def make_job(folder: Path, trigger: str, steps: int | None, base: str) -> Path:
+def make_job(folder: Path, trigger: str, steps: int | None) -> Path:
     """A job as the worker's handler writes it, its images painted at 512 px like the demo's."""
     rng, person = random.Random(f"scenes of {trigger}"), face(trigger)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -84,7 +81,7 @@ def make_job(folder: Path, trigger: str, steps: int | None, base: str) -> Path:
     job = {
         "images": images,
         "parameters": parameters.to_dict(),
-        "base_model": base,
+        "base_model": EMBEDDED.key,
         "seed": 42,
         "sample_prompts": [asdict(prompt) for prompt in sample_prompts(EMBEDDED.key, trigger)],
         "sample_steps": sample_steps(parameters.max_train_steps),
@@ -112,9 +109,8 @@ def draw_previews(folder: Path) -> None:
     orders: list[tuple[str, str, str, list[int]]] = [("base", "", "", others)]
     for index, trigger in enumerate(TRIGGERS):
         another = TRIGGERS[(index + 1) % len(TRIGGERS)]
-        kinds = (*KINDS, "unguarded") if index < UNGUARDED else KINDS
         everything = calling + others
-        orders += [(f"{trigger}/{kind}/previews", trigger, f"{trigger}/{kind}", everything) for kind in kinds]
+        orders += [(f"{trigger}/{kind}/previews", trigger, f"{trigger}/{kind}", everything) for kind in KINDS]
         orders += [(f"{trigger}/another", trigger, f"{another}/full", calling)]
     for target, trigger, lora, prompts in orders:
         wanted = [(index, STANDARD[index].replace("{trigger}", trigger)) for index in prompts]
@@ -137,29 +133,17 @@ def train_all(folder: Path) -> None:
     for trigger in TRIGGERS:
         for kind, steps in (("full", None), ("short", SHORT_STEPS)):
             train(folder / trigger / kind, trigger, steps)
-    for trigger in TRIGGERS[:UNGUARDED]:
-        train(folder / trigger / "unguarded", trigger, base=unguarded_base(folder))
 
 
-def train(job: Path, trigger: str, steps: int | None = None, base: str = EMBEDDED.key) -> None:
+def train(job: Path, trigger: str, steps: int | None) -> None:
     """One training, unless its LoRA is there."""
     if (job / "lora.safetensors").exists():
         return
     print(f"training {job}", flush=True)
-    make_job(job, trigger, steps, base)
+    make_job(job, trigger, steps)
     command = [sys.executable, "-m", "worker.train", str(job)]
     events = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     (job / "events.txt").write_text(events.stdout)
-
-
-def unguarded_base(folder: Path) -> str:
-    """The embedded base under another kind: the trainer then keeps no prior, and LoRAs bleed."""
-    copy = folder / "unguarded_base"
-    if not copy.exists():
-        shutil.copytree(ROOT / "worker" / "base", copy)
-        card = json.loads((copy / "actortrain.json").read_text())
-        (copy / "actortrain.json").write_text(json.dumps(card | {"kind": "unguarded"}))
-    return str(copy.resolve())
 
 
 if __name__ == "__main__":

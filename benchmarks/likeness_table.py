@@ -3,7 +3,7 @@
 
     nice python -m benchmarks.likeness_table [FOLDER]
 
-The first run trains 17 LoRAs (``likeness_set.py``), about half an hour of one core; what is in the folder is
+The first run trains 16 LoRAs (``likeness_set.py``), about half an hour of one core; what is in the folder is
 not made again, so later runs take seconds. Scores are computed as the site does, without its database.
 """
 
@@ -46,9 +46,12 @@ class Gallery:
         return np.stack([self._known[file] for file in chosen])
 
     def yardstick(self, trigger: str) -> Yardstick:
-        """The actor's training images."""
-        images = sorted((self.folder / trigger / "full" / "images").glob("*.png"))
-        return Yardstick.of(self.points(images), self.far)
+        """The actor's training images as the scale."""
+        return Yardstick.of(self.training_images(trigger), self.far)
+
+    def training_images(self, trigger: str) -> Points:
+        """In the order of their names."""
+        return self.points(sorted((self.folder / trigger / "full" / "images").glob("*.png")))
 
     def samples(self, trigger: str, kind: str, step: int, prompts: Iterable[int] = CALLING) -> Points:
         """Drawn during the training."""
@@ -79,22 +82,15 @@ class Gallery:
 FULL_STEPS = likeness_set.full_steps()
 
 
-def curves(gallery: Gallery, pictures: Callable[[str, str], Points]) -> dict[str, float]:
+Score = Callable[[str, Points], float]
+
+
+def curves(gallery: Gallery, pictures: Callable[[str, str], Points], score: Score) -> dict[str, float]:
     """Area under the curve by what the full trainings are told apart from."""
-    yardsticks = {trigger: gallery.yardstick(trigger) for trigger in TRIGGERS}
-
-    def score(trigger: str, drawn: Points) -> float:
-        return yardsticks[trigger].likeness(drawn).value
-
     full = [score(trigger, pictures(trigger, "full")) for trigger in TRIGGERS]
     short = [score(trigger, pictures(trigger, "short")) for trigger in TRIGGERS]
     as_another = [score(trigger, gallery.previews(f"{trigger}/another")) for trigger in TRIGGERS]
-    others = [
-        score(trigger, pictures(other, "full"))
-        for trigger in TRIGGERS
-        for other in TRIGGERS
-        if other != trigger
-    ]
+    others = [score(one, pictures(other, "full")) for one in TRIGGERS for other in TRIGGERS if one != other]
     return {
         "20 steps": area_under_curve(full, short),
         "another's LoRA, this trigger": area_under_curve(full, as_another),
@@ -107,14 +103,6 @@ def raw(images: list[Image.Image]) -> Points:
     """What needs no learning: the picture itself at 16 × 16, to compare with."""
     small = [np.asarray(image.resize((16, 16), Image.Resampling.BOX), np.float32) for image in images]
     return np.stack([(each / 255).ravel() for each in small])
-
-
-def raw_far(folder: Path) -> float:
-    """Strangers' mean distance for :func:`raw`, from the actors themselves."""
-    gallery = Gallery(folder, raw, 1e9)
-    people = [gallery.yardstick(trigger).references for trigger in TRIGGERS]
-    pairs = [distances(one, other).mean() for one in people for other in people if one is not other]
-    return fmean(map(float, pairs))
 
 
 def spoken(measured: Measured) -> str:
@@ -143,7 +131,7 @@ def print_actors(gallery: Gallery) -> None:
 
 
 def print_steps(gallery: Gallery) -> None:
-    """How the score grows within the full trainings, and how bleed does without prior preservation."""
+    """How the score grows within the full trainings."""
     print("\n| step | likeness, mean | lowest | highest |\n| --- | --- | --- | --- |")
     for step in sample_steps(FULL_STEPS):
         values = [
@@ -151,10 +139,6 @@ def print_steps(gallery: Gallery) -> None:
             for trigger in TRIGGERS
         ]
         print(f"| {step} | {fmean(values):.0f} | {min(values):.0f} | {max(values):.0f} |")
-    print("\n| actor | bleed | the same without prior preservation |\n| --- | --- | --- |")
-    for trigger in TRIGGERS[: likeness_set.UNGUARDED]:
-        bleeds = [spoken(gallery.bleed(trigger, kind)) for kind in ("full", "unguarded")]
-        print(f"| {trigger} | {' | '.join(bleeds)} |")
 
 
 def main() -> int:
@@ -166,16 +150,23 @@ def main() -> int:
     gallery = Gallery(folder, scorer.embed, scorer.far)
     print_actors(gallery)
     print_steps(gallery)
-    plain = Gallery(folder, raw, raw_far(folder))
+    plain = Gallery(folder, raw, far=0)
+
+    def likeness(trigger: str, drawn: Points) -> float:
+        return gallery.yardstick(trigger).likeness(drawn).value
+
+    def nearness(trigger: str, drawn: Points) -> float:
+        return -float(distances(drawn, plain.training_images(trigger)).mean())
+
     rows = {
-        "samples and previews": curves(gallery, gallery.version),
+        "samples and previews": curves(gallery, gallery.version, likeness),
         "samples alone (4 pictures)": curves(
-            gallery, lambda trigger, kind: gallery.samples(trigger, kind, gallery.last(kind))
+            gallery, lambda trigger, kind: gallery.samples(trigger, kind, gallery.last(kind)), likeness
         ),
         "previews alone (5 pictures)": curves(
-            gallery, lambda trigger, kind: gallery.previews(f"{trigger}/{kind}/previews")
+            gallery, lambda trigger, kind: gallery.previews(f"{trigger}/{kind}/previews"), likeness
         ),
-        "raw pixels instead of the scorer": curves(plain, plain.version),
+        "raw pixels instead of the scorer": curves(plain, plain.version, nearness),
     }
     names = next(iter(rows.values()))
     print(f"\n| full training against | {' | '.join(names)} |\n| --- |{' --- |' * len(names)}")
