@@ -135,7 +135,7 @@ def _image(number: int, dataset: int, index: int) -> TrainingImage:
 def _version(number: int, index: int, **fields: Any) -> TrainingVersion:
     ended = timezone.now() - timedelta(hours=number % 5000, minutes=10 * (VERSIONS - index))
     status = _LAST[number % len(_LAST)] if index == VERSIONS else Status.COMPLETED
-    values = auto_adjust(IMAGES, EMBEDDED)[0].to_dict() | {"class_tokens": f"{number:04d}"}
+    values: dict[str, Any] = auto_adjust(IMAGES, EMBEDDED)[0].to_dict() | {"class_tokens": f"{number:04d}"}
     values |= {
         "status": status,
         "name": f"V{index}",
@@ -210,6 +210,6 @@ def _save(rows: Iterable[models.Model]) -> None:
     _save_batch(batch)
 
 
-def _save_batch(batch: Sequence[models.Model]) -> None:
+def _save_batch(batch: Sequence[Any]) -> None:
     if batch:
-        models.QuerySet(type(batch[0])).bulk_create(batch)
+        models.QuerySet[Any, Any](type(batch[0])).bulk_create(batch)

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
+from tests.browsing import complaints
 from tests.factories import make_actor
-from tests.test_pages_in_browser import complaints
 from tests.training.batch_steps import begun, end_all, plan
 from training import batch_launches
 from training.models import Batch, BatchItem, Status, TrainingVersion

@@ -14,7 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests.browsing import complaints, every_page, too_wide
 from tests.factories import make_actor, make_version
-from training import list_views
+from training import list_views, standing
 from training.models import EndpointState, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -114,7 +114,7 @@ def test_what_is_on_its_way_shows_its_skeleton(signed_in_page: Page, monkeypatch
     make_actor(description="purple mohawk")
     page.goto("/actors/")
     answer = threading.Event()
-    known = list_views.standings
+    known = standing.standings
     monkeypatch.setattr(list_views, "standings", lambda people: answer.wait(20) and known(people))
     page.get_by_label("Search actors").fill("mohawk")
     drawn = "getComputedStyle(document.querySelector('#results .frame'), '::after').content !== 'none'"

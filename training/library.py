@@ -113,7 +113,7 @@ class Kind(NamedTuple):
     age: str
     sex: str
     ethnicity: str
-    count: int
+    number: int
 
     def in_group(self, group: str) -> str:
         """The choice of a filter group that these actors fall under."""
@@ -127,10 +127,11 @@ class Library:
     def __init__(self, filters: Filters) -> None:
         standing_rows.refresh()
         self.filters = filters
-        kinds = self.searched().values_list("standing_row__state", "age_band", "sex", "ethnicity")
-        self.kinds = [Kind(*values) for values in kinds.order_by().annotate(count=Count("pk"))]
-        self.found = sum(kind.count for kind in self.kinds)
-        self.left = sum(kind.count for kind in self.kinds if self.fits(kind))
+        searched: Any = self.searched()  # the annotation makes it a type of its own
+        kinds = searched.values_list("standing_row__state", "age_band", "sex", "ethnicity")
+        self.kinds = [Kind(*values) for values in kinds.order_by().annotate(number=Count("pk"))]
+        self.found = sum(kind.number for kind in self.kinds)
+        self.left = sum(kind.number for kind in self.kinds if self.fits(kind))
 
     @staticmethod
     def base() -> ActorQuerySet:
@@ -163,7 +164,7 @@ class Library:
         counts: Counter[str] = Counter()
         for kind in self.kinds:
             if self.fits(kind, leaving_out=group):
-                counts[kind.in_group(group)] += kind.count
+                counts[kind.in_group(group)] += kind.number
         chosen = self.filters.chosen.get(group, [])
         everyone = {kind.in_group(group) for kind in self.kinds}
         return [

@@ -69,7 +69,7 @@ def activity(request: PageRequest) -> HttpResponse:
     page = Paginator(trainings.values_list("pk", flat=True), 50).get_page(request.GET.get("page"))
     fragment = request.htmx and not request.htmx.history_restore_request
     endpoint = EndpointState.current()
-    mark = mark_of(page.object_list, page.paginator.count, endpoint)
+    mark = mark_of(list(page.object_list), page.paginator.count, endpoint)
     if fragment and request.GET.get("seen") == mark:
         return HttpResponse(status=204)
     rows = TrainingVersion.objects.select_related("actor", "created_by").defer(*LONG_FIELDS[1:])

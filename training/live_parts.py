@@ -57,7 +57,7 @@ class Stamp(NamedTuple):
 
 def counted(rows: type[TrainingEvent | SampleImage]) -> Coalesce:
     """How many rows a version has."""
-    of_version = rows.objects.filter(version=OuterRef("pk")).order_by().values("version")  # type: ignore[attr-defined]
+    of_version = rows.objects.filter(version=OuterRef("pk")).order_by().values("version")
     return Coalesce(Subquery(of_version.annotate(number=Count("pk")).values("number")), 0)
 
 

@@ -7,6 +7,8 @@ library next works the notes off. So no verb can forget it, bulk updates, the ad
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection, models, transaction
 
 from actors.models import Actor
@@ -89,7 +91,7 @@ def _take_all() -> list[int]:
 def _rewrite(actors: list[int]) -> None:
     from training.standing import with_standing  # it asks the models, which are loaded after this
 
-    rows = with_standing(Actor.objects.filter(pk__in=actors))
+    rows: models.QuerySet[Any, Any] = with_standing(Actor.objects.filter(pk__in=actors))
     ActorStanding.objects.bulk_create(
         (
             ActorStanding(actor_id=pk, state=state, images=images, last_training=last)

@@ -16,8 +16,8 @@ from playwright.sync_api import Page
 
 from actors.models import Actor
 from actors.permissions import ensure_roles
+from tests.browsing import complaints
 from tests.factories import make_actor, make_version
-from tests.test_pages_in_browser import complaints
 from training.models import Status, TrainingVersion, VersionScore
 from training.suggesting import suggest
 
