@@ -271,7 +271,7 @@ def totals(batch: Batch) -> Totals:
 def reasons(batch: Batch) -> list[tuple[str, int]]:
     """Why actors can't start, the most frequent first."""
     blocked = batch.items.filter(state=ItemState.BLOCKED).order_by().values_list("reason")
-    return list(blocked.annotate(Count("pk")).order_by("-pk__count", "reason")[:8])
+    return list(blocked.annotate(number=Count("pk")).order_by("-number", "reason")[:8])
 
 
 def warnings(batch: Batch, sums: Totals, person: User) -> list[str]:

@@ -27,7 +27,7 @@ def begun(actors: int | list[Actor] = 3, **settings: Any) -> Batch:
 
 def end(item: BatchItem, status: str = Status.COMPLETED, **changes: Any) -> None:
     """The item's training ends now, as if the endpoint had said so."""
-    versions = TrainingVersion.objects.filter(pk=item.version_id)
+    versions = TrainingVersion.objects.filter(batch_item=item)
     versions.update(status=status, finished_at=timezone.now(), **changes)
 
 

@@ -51,7 +51,7 @@ def test_a_version_that_reaches_the_threshold_is_marked_good_and_the_history_say
     said = "score 91.2 % ≥ threshold 80 %, measured on 6 previews"
     assert (version.is_good, version.good_by) == (True, None)
     assert version.good_reason == f"Marked by the rule of the batch “Night”: {said}"
-    assert version.history.first().history_change_reason == version.good_reason  # type: ignore[union-attr]
+    assert version.history.first().history_change_reason == version.good_reason
     assert batch.items.get().reason == f"S{said[1:]}"
 
 
@@ -82,12 +82,10 @@ def test_it_waits_for_pictures_and_for_the_score_of_them() -> None:
     batch_launches.advance()
     drawn()
     batch_launches.advance()
-    version.refresh_from_db()
-    assert not version.is_good
+    assert not TrainingVersion.objects.filter(is_good=True).exists()
     scored(version, 85)
     batch_launches.advance()
-    version.refresh_from_db()
-    assert version.is_good
+    assert TrainingVersion.objects.filter(is_good=True).get() == version
     assert batch.items.get().judged_at
 
 
