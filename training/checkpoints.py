@@ -5,12 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from django.db import models
+
 from training import payload
-from training.preview_models import Checkpoint, PreviewSettings
+from training.preview_settings import PreviewSettings
 
 if TYPE_CHECKING:
     from training.models import TrainingVersion
     from training.progress import KeptCheckpoint
+
+
+class Checkpoint(models.Model):
+    """The LoRA as it was at a step of its training, kept with the version."""
+
+    version = models.ForeignKey(
+        "training.TrainingVersion", on_delete=models.CASCADE, related_name="checkpoints"
+    )
+    step = models.PositiveIntegerField()
+    url = models.CharField(max_length=1200)
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        app_label = "training"
+        ordering = ("step",)
+        constraints = [
+            models.UniqueConstraint(fields=["version", "step"], name="one_checkpoint_per_version_and_step")
+        ]
+
+    def __str__(self) -> str:
+        return f"step {self.step}"
 
 
 def key_of(version: TrainingVersion, step: int) -> str:

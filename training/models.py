@@ -28,13 +28,15 @@ from actors.models import Actor
 from training import budgets, notices, outbox, payload
 from training.batch_models import Batch, BatchEvent, BatchItem
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
+from training.checkpoints import Checkpoint
 from training.endpoints import EndpointState
 from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
 from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingParameters
 from training.preset_models import Preset, PresetRevision
-from training.preview_models import Checkpoint, Preview, PreviewImage, PreviewSettings
+from training.preview_models import Preview, PreviewImage
+from training.preview_settings import PreviewSettings
 from training.prompt_sets import PromptSet
 from training.score_models import VersionScore
 from training.score_queue import measure_later

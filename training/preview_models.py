@@ -297,64 +297,6 @@ class PreviewImage(models.Model):
         return storage.download_link(self.url) if self.url else ""
 
 
-class Checkpoint(models.Model):
-    """The LoRA as it was at a step of its training, kept with the version."""
-
-    version = models.ForeignKey(
-        "training.TrainingVersion", on_delete=models.CASCADE, related_name="checkpoints"
-    )
-    step = models.PositiveIntegerField()
-    url = models.CharField(max_length=1200)
-    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
-
-    class Meta:
-        app_label = "training"
-        ordering = ("step",)
-        constraints = [
-            models.UniqueConstraint(fields=["version", "step"], name="one_checkpoint_per_version_and_step")
-        ]
-
-    def __str__(self) -> str:
-        return f"step {self.step}"
-
-
-class PreviewSettings(models.Model):
-    """How this studio previews: one row."""
-
-    automatic = models.BooleanField(
-        default=True,
-        verbose_name="draw the standard set for every completed version",
-        help_text="Once per version, by itself. Each preview costs a short job on the endpoint.",
-    )
-    with_base = models.BooleanField(
-        default=True,
-        verbose_name="and the same with the base alone",
-        help_text="Every prompt is drawn at strength 0 too, so that bleed can be measured.",
-    )
-    keep_checkpoints = models.BooleanField(
-        default=True,
-        verbose_name="keep the LoRA of the steps in between",
-        help_text="For grids of strength and checkpoint. Each takes as much room as the finished LoRA.",
-    )
-    updated_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        app_label = "training"
-        verbose_name_plural = "preview settings"
-        constraints = [models.CheckConstraint(condition=Q(pk=1), name="one_row_of_preview_settings")]
-
-    def __str__(self) -> str:
-        return "Preview settings"
-
-    @classmethod
-    def current(cls) -> PreviewSettings:
-        """The studio's settings; the defaults until somebody has saved others."""
-        return cls.objects.filter(pk=1).first() or cls(pk=1)
-
-
 @receiver(pre_delete, sender=Preview)
 def cancel_first(instance: Preview, **_: object) -> None:
     """A deleted preview leaves no job behind that costs money and reports to nobody."""

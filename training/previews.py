@@ -35,6 +35,8 @@ STEPS_MOST = 100
 COUNT_MOST = 8
 #: Pictures of one job.
 IMAGES_MOST = 96
+#: What the worker takes.
+WORKER_PROMPT_LONGEST = 2000
 #: What the base models draw well in: FLUX's own recommendation, and what the embedded base was tuned with.
 STEPS, STEPS_EMBEDDED = 28, 24
 #: Loading the base and drawing one picture, generously; for time limits and reservations.
@@ -153,7 +155,7 @@ def check(version: TrainingVersion, wanted: Sequence[Wanted], checkpoints: dict[
     if len(wanted) > IMAGES_MOST:
         raise CannotPreview(f"{len(wanted)} pictures are too many for one preview: at most {IMAGES_MOST}.")
     for picture in wanted:
-        if problem := _problem(picture, checkpoints):
+        if problem := _problem(picture, checkpoints) or _trigger_problem(picture, version):
             raise CannotPreview(problem)
 
 
@@ -173,6 +175,14 @@ def _problem(picture: Wanted, checkpoints: dict[int, str]) -> str:
         return f"A picture is drawn in 1 to {STEPS_MOST} steps."
     if picture.checkpoint_step is not None and picture.checkpoint_step not in checkpoints:
         return f"No checkpoint of step {picture.checkpoint_step} was kept."
+    return ""
+
+
+def _trigger_problem(picture: Wanted, version: TrainingVersion) -> str:
+    if TRIGGER in picture.prompt and not version.class_tokens:
+        return f"{version.name} has no trigger token: write the prompt without {TRIGGER}."
+    if len(picture.prompt.replace(TRIGGER, version.class_tokens)) > WORKER_PROMPT_LONGEST:
+        return f"With the trigger token in it a prompt is longer than {WORKER_PROMPT_LONGEST} characters."
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
@@ -73,3 +74,19 @@ def post_webhook(client: Client, preview: Preview, body: object, token: str = ""
     url = reverse("preview-webhook", args=[token or preview.webhook_token])
     data = body if isinstance(body, bytes | str) else json.dumps(body)
     return client.post(url, data, content_type="application/json")
+
+
+def of_role(role: str) -> Client:
+    """Somebody of this role, signed in."""
+    user = User.objects.create_user(role.lower())
+    user.groups.add(Group.objects.get(name=role))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page(client: Client, name: str, *args: Any, status: int = 200, **query: Any) -> str:
+    """A page as text."""
+    answer = client.get(reverse(name, args=args), query)
+    assert answer.status_code == status
+    return answer.content.decode()

@@ -66,6 +66,16 @@ def test_only_a_finished_lora_within_reach_can_draw() -> None:
         ordered(make_version())
 
 
+def test_a_prompt_needs_a_trigger_that_fits_into_it() -> None:
+    version = make_drawable()
+    with pytest.raises(CannotPreview, match="longer than 2000 characters"):
+        ordered(version, Wanted("{trigger} " * 100, 1))
+    version.class_tokens = ""
+    with pytest.raises(CannotPreview, match="V1 has no trigger token"):
+        ordered(version, Wanted(PROMPT, 1))
+    assert ordered(version, Wanted("portrait of a man", 1)).images.get().with_trigger is False
+
+
 def test_pictures_multiply_and_the_base_alone_is_drawn_once_for_all_checkpoints() -> None:
     lines = [PromptLine(PROMPT, 5), PromptLine("portrait of a man", 9)]
     grid = pictures(lines, strengths=(0, 0.5, 1), checkpoints=(60, None), count=2, steps=10)
