@@ -40,14 +40,19 @@ def waiting() -> QuerySet[BatchItem]:
     )
 
 
-def judge_all(now: datetime) -> None:
-    """Everyone whose pictures are drawn and measured."""
-    for item in waiting().select_related("batch__begun_by", "version__actor")[:AT_ONCE]:
-        if item.version and (judgement := judge(item, item.version, now)):
-            settle(item, item.version, judgement, now)
+def due() -> list[BatchItem]:
+    """Those to look at now, those whose version has waited longest first."""
+    rows = waiting().select_related("batch__begun_by", "version__actor")
+    return list(rows.order_by("version__finished_at", "pk")[:AT_ONCE])
 
 
-def judge(item: BatchItem, version: TrainingVersion, now: datetime) -> Judgement | None:
+def judge(item: BatchItem, now: datetime) -> None:
+    """Judges it once its pictures are drawn and measured."""
+    if item.version and (judgement := judgement_of(item, item.version, now)):
+        settle(item, item.version, judgement, now)
+
+
+def judgement_of(item: BatchItem, version: TrainingVersion, now: datetime) -> Judgement | None:
     """``None`` while pictures or score are on their way. Orders the standard preview where there is none."""
     if not version.previews.exists() and not item.judged_without_preview:
         try:

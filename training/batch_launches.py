@@ -9,10 +9,13 @@ them, so that the ceiling holds however many launch at once.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
@@ -47,22 +50,32 @@ def advance(now: datetime | None = None) -> None:
     now = now or timezone.now()
     settle(BatchItem.objects.all())
     for batch in Batch.objects.filter(Q(state=BatchState.RUNNING) | _leftover()):
-        try:
-            if batch.state == BatchState.CANCELLED:
-                stop_trainings(batch, None)
-                continue
-            grow_reservations(batch, now)
-            for _ in range(AT_ONCE):
-                if not launch_next(batch, now):
-                    break
-        except (DatabaseError, ValueError, OSError) as error:
-            # One batch's trouble must not end the round for all others.
-            log.exception("batch %s: %s", batch.pk, type(error).__name__)
+        with alone(f"batch {batch.pk}"):
+            advance_one(batch, now)
     finish_all()
+    for item in batch_judgement.due():
+        with alone(f"the rule of batch {item.batch_id}"):
+            batch_judgement.judge(item, now)
+
+
+@contextmanager
+def alone(what: str) -> Iterator[None]:
+    """One row's trouble must not end the round for all others, nor the sweep that goes on with trainings."""
     try:
-        batch_judgement.judge_all(now)
-    except (DatabaseError, ValueError, OSError) as error:
-        log.exception("the rules of batches: %s", type(error).__name__)
+        yield
+    except (DatabaseError, ObjectDoesNotExist, ValueError, OSError) as error:
+        log.exception("%s: %s", what, type(error).__name__)
+
+
+def advance_one(batch: Batch, now: datetime) -> None:
+    """Launches for a running batch what may be; finishes a cancellation that was broken off."""
+    if batch.state == BatchState.CANCELLED:
+        stop_trainings(batch, None)
+        return
+    grow_reservations(batch, now)
+    for _ in range(AT_ONCE):
+        if not launch_next(batch, now):
+            return
 
 
 def _leftover() -> Q:
@@ -185,8 +198,8 @@ def settle(items: Any) -> None:
     """Takes in trainings that have ended, and those that were only presumed lost and completed after all."""
     ended = Q(state=ItemState.LAUNCHED) & (Q(version=None) | Q(version__status__in=TERMINAL))
     found = Q(state=ItemState.FAILED, version__status=Status.COMPLETED)
-    for item in items.filter(ended | found).select_related("version", "batch"):
-        with transaction.atomic():
+    for item in items.filter(ended | found).select_related("version"):
+        with alone(f"batch {item.batch_id}"), transaction.atomic():
             row = Batch.lock(item.batch_id)
             _settle(row, item)
 
@@ -221,7 +234,7 @@ def finish_all() -> None:
     """Batches with nothing left to train are done."""
     left = BatchItem.objects.filter(batch=OuterRef("pk"), state__in=HOLDING)
     for batch in Batch.objects.filter(~Exists(left), state__in=OPEN):
-        with transaction.atomic():
+        with alone(f"batch {batch.pk}"), transaction.atomic():
             row = Batch.lock(batch.pk)
             if row.is_open and not row.items.filter(state__in=HOLDING).exists():
                 row.state, row.note, row.ended_at = BatchState.DONE, "", timezone.now()
