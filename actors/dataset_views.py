@@ -6,25 +6,23 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from actors import archives, edits, tasks
+from actors import edits
 from actors.dataset_page import SHOWS, Side, numbered
 from actors.edits import CannotEdit, Overtaken
 from actors.models import Actor, TrainingDataset, TrainingImage
 from actors.people import person
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from actors.sync import NoLocalFiles, local_files, local_only, sync_dataset
 
 PAGE = 120
 
 
-def _dataset(actor_id: int) -> TrainingDataset:
+def dataset_or_404(actor_id: int) -> TrainingDataset:
     """With actor and images, or 404."""
     found = TrainingDataset.objects.select_related("actor").prefetch_related("images")
     return get_object_or_404(found, actor=actor_id)
@@ -36,7 +34,7 @@ def dataset(request: PageRequest, actor_id: int) -> HttpResponse:
     """The images of an actor, and what stands against training on them."""
     get_object_or_404(Actor, pk=actor_id)
     TrainingDataset.objects.get_or_create(actor_id=actor_id)
-    context = page_context(request, _dataset(actor_id))
+    context = page_context(request, dataset_or_404(actor_id))
     return render(request, "actors/dataset_body.html" if request.htmx else "actors/dataset.html", context)
 
 
@@ -66,7 +64,7 @@ def page_context(request: PageRequest, found: TrainingDataset) -> dict[str, Any]
 @requires("view", POST="curate")
 def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
     """One image: GET shows it with its form, POST changes it unless somebody was faster."""
-    found = _dataset(actor_id)
+    found = dataset_or_404(actor_id)
     shown = next((each for each in numbered(found) if each.pk == image_id), None)
     if shown is None:
         return HttpResponse("No such image.", status=404, content_type="text/plain")
@@ -100,7 +98,7 @@ def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
 
 def _overtaken_page(request: PageRequest, actor_id: int, shown: TrainingImage, said: str) -> HttpResponse:
     """The image's form with what the person has typed, beside what somebody else has saved."""
-    found = _dataset(actor_id)
+    found = dataset_or_404(actor_id)
     fresh = next(each for each in numbered(found) if each.pk == shown.pk)
     typed = {"caption": request.POST.get("caption", ""), "notes": request.POST["notes"]}
     typed["crop"] = request.POST.get("crop", "")
@@ -140,7 +138,7 @@ def _words(values: dict[str, Any]) -> str:
 
 
 def _thumb(request: PageRequest, actor_id: int, shown: TrainingImage, overtaken: str = "") -> HttpResponse:
-    context = page_context(request, _dataset(actor_id))
+    context = page_context(request, dataset_or_404(actor_id))
     fresh = next(each for each in context["images"] if each.pk == shown.pk)
     mine = request.POST.get("caption", "") if overtaken else ""
     context |= {"image": fresh, "overtaken": overtaken, "mine": mine, "editing": bool(mine), "oob": True}
@@ -150,7 +148,7 @@ def _thumb(request: PageRequest, actor_id: int, shown: TrainingImage, overtaken:
 def _back(request: PageRequest, actor_id: int, shown: TrainingImage | None = None) -> HttpResponse:
     """The page again, where the person was."""
     if request.htmx:
-        return render(request, "actors/dataset_body.html", page_context(request, _dataset(actor_id)))
+        return render(request, "actors/dataset_body.html", page_context(request, dataset_or_404(actor_id)))
     anchor = f"#image-{shown.pk}" if shown else ""
     return redirect(f"{reverse('dataset', args=[actor_id])}?show={request.POST.get('show', 'all')}{anchor}")
 
@@ -159,7 +157,7 @@ def _back(request: PageRequest, actor_id: int, shown: TrainingImage | None = Non
 @requires("curate")
 def decide(request: PageRequest, actor_id: int) -> HttpResponse:
     """What a finding asks for: keep one of a pair, or accept it with a reason."""
-    found, by = _dataset(actor_id), person(request)
+    found, by = dataset_or_404(actor_id), person(request)
     one = get_object_or_404(found.images, pk=_number(request.POST.get("image", "")))
     try:
         if request.POST.get("drop"):
@@ -178,7 +176,7 @@ def decide(request: PageRequest, actor_id: int) -> HttpResponse:
 @requires("curate")
 def captions(request: PageRequest, actor_id: int) -> HttpResponse:
     """Captions of all used images at once."""
-    found, by, post = _dataset(actor_id), person(request), request.POST
+    found, by, post = dataset_or_404(actor_id), person(request), request.POST
     try:
         how = post.get("how")
         if how == "replace":
@@ -201,7 +199,7 @@ def undo(request: PageRequest, actor_id: int) -> HttpResponse:
     seen = request.POST.get("change", "")
     try:
         taken, kept = edits.undo(
-            _dataset(actor_id), by=person(request), seen=int(seen) if seen.isdecimal() else None
+            dataset_or_404(actor_id), by=person(request), seen=int(seen) if seen.isdecimal() else None
         )
     except CannotEdit as error:
         messages.error(request, str(error))
@@ -218,7 +216,7 @@ def undo(request: PageRequest, actor_id: int) -> HttpResponse:
 @requires("curate")
 def order(request: PageRequest, actor_id: int) -> HttpResponse:
     """Puts ``image`` before the image ``before``, or after ``after``."""
-    found = _dataset(actor_id)
+    found = dataset_or_404(actor_id)
     moved = get_object_or_404(found.images, pk=_number(request.POST.get("image", "")))
     before, after = (_number(request.POST.get(name, "")) for name in ("before", "after"))
     try:
@@ -237,72 +235,18 @@ def _number(text: str) -> int:
 @requires("curate")
 def poster(request: PageRequest, actor_id: int) -> HttpResponse:
     """Which image stands for the actor in the library."""
-    found = _dataset(actor_id)
+    found = dataset_or_404(actor_id)
     chosen = get_object_or_404(found.images, pk=_number(request.POST.get("image", "")))
     edits.choose_poster(found, chosen, by=person(request))
     messages.info(request, f"{chosen.file_name} is the poster.")
     return _back(request, actor_id, chosen)
 
 
-@require_POST
-@requires("curate")
-def sync(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Compares with the object store now; a task pushes what lies in the local folder."""
-    found = _dataset(actor_id)
-    try:
-        files = local_files(found)
-    except NoLocalFiles as reason:
-        if local_only(found):
-            messages.error(request, f"Nothing was pushed. {reason}")
-    else:
-        if files:
-            tasks.sync_later([found])
-            messages.info(request, f"{len(files)} pictures of {found.local_path} are being compared.")
-    messages.info(request, f"{sync_dataset(found).summary()}.")
-    tasks.inspect_later(found)
-    return redirect("dataset", actor_id)
-
-
-@require_POST
-@requires("curate")
-def kind(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Says whether the images are photographs or drawn."""
-    found, wanted = _dataset(actor_id), request.POST.get("kind", "")
-    if wanted not in TrainingDataset.Kind.values:
-        messages.error(request, "The images are photographs or drawn.")
-    elif change := edits.set_kind(found, wanted, by=person(request)):
-        messages.info(request, f"{change.summary}.")
-    return redirect("dataset", actor_id)
-
-
-@require_POST
-@requires("curate")
-def inspect(request: PageRequest, actor_id: int) -> HttpResponse:
-    """Looks at every file again."""
-    found = _dataset(actor_id)
-    count = tasks.inspect_again(found)
-    messages.info(request, f"{count} images are being inspected.")
-    return redirect("dataset", actor_id)
-
-
-@require_safe
-@requires("view")
-def download(request: PageRequest, actor_id: int) -> StreamingHttpResponse:
-    """The used images with their captions as a ZIP, or the captions alone."""
-    found, captions_only = _dataset(actor_id), request.GET.get("only") == "captions"
-    content = archives.pack(found, captions_only=captions_only)
-    response = StreamingHttpResponse(content, content_type="application/zip")
-    what = "captions" if captions_only else "dataset"
-    name = f"{found.actor.number}_{what}_{timezone.now():%Y-%m-%d}.zip"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
-
-
 @require_safe
 @requires("view")
 def pair(request: PageRequest, actor_id: int, one: int, other: int) -> HttpResponse:
     """Two near duplicates side by side, large."""
-    found = _dataset(actor_id)
+    found = dataset_or_404(actor_id)
     images = [each for each in numbered(found) if each.pk in (one, other)]
     context = page_context(request, found) | {"pair": images}
     return render(request, "actors/pair.html", context)
@@ -312,7 +256,7 @@ def pair(request: PageRequest, actor_id: int, one: int, other: int) -> HttpRespo
 @requires("view")
 def changes(request: PageRequest, actor_id: int, number: int) -> HttpResponse:
     """What changed since a version was trained."""
-    found = _dataset(actor_id)
+    found = dataset_or_404(actor_id)
     version = get_object_or_404(found.actor.versions, number=number)
     trained = {row["url"]: row.get("caption", "") for row in version.images}
     revision = version.dataset_revision
