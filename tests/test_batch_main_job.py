@@ -77,6 +77,6 @@ def test_a_batch_of_the_demo_actors_survives_its_task_queue_and_trains_nobody_tw
 
     assert studio.jobs_by_actor() == Counter({f"actor_{number}_V1": 1 for number in range(3)})
     page.goto("/actors/?view=table")
-    expect(page.locator(".state.is-choose")).to_have_count(3)
+    expect(page.locator("#sheet .state.is-choose")).to_have_count(3)
     answer: httpx.Response = httpx.get(studio.url + "/healthz")
     assert answer.status_code == 200
