@@ -28,7 +28,6 @@ from training.suggesting import suggest
 from training.using import snippets, stable_address
 from training.views import standing_or_404
 
-
 #: Lines of history on one page.
 LINES = 100
 

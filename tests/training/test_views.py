@@ -36,7 +36,9 @@ def form_of(text: str) -> dict[str, str]:
 
 def undo(client: Client, text: str) -> Any:
     """Presses the button of the toast."""
-    form = re.search(r'<form method="post" action="([^"]+)">((?:(?!</form>).)*)<button class="btn">Undo', text)
+    form = re.search(
+        r'<form method="post" action="([^"]+)">((?:(?!</form>).)*)<button class="btn">Undo', text
+    )
     assert form, "There is no Undo."
     fields = re.findall(r'name="(\w+)" value="([^"]*)"', form[2])
     return client.post(html.unescape(form[1]), {name: html.unescape(value) for name, value in fields})
