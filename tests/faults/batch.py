@@ -107,11 +107,13 @@ def wait_for_a_sweep(seconds: float = 30) -> None:
 
 def rest(studio: Studio, people: People, batch: Batch, seconds: float = 240) -> None:
     """Until the batch has ended; people only decide about answers that were lost."""
+    from training.sweeping import work_left
+
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         batch.refresh_from_db()
-        if not batch.is_open:
-            return
+        if not batch.is_open and not work_left():
+            return  # also the previews of the last ones are drawn
         people.decide(studio.control()["jobs"])
         time.sleep(0.3)
 
@@ -122,11 +124,7 @@ def breaches_of(studio: Studio, batch: Batch) -> list[str]:
     from training.models import TrainingVersion
 
     made = {str(pk): pk for pk in TrainingVersion.objects.values_list("pk", flat=True)}
-    control = studio.control()
-    # A completed version has its standard previews drawn; those are jobs, but no trainings.
-    previews = [key for key, job in control["jobs"].items() if job["config"].get("mode") == "preview"]
-    jobs = {key: job for key, job in control["jobs"].items() if key not in previews}
-    found = breaches(control | {"jobs": jobs, "accepted": control["accepted"] - len(previews)}, made)
+    found = breaches(studio.control(), made)
     batch.refresh_from_db()
     if batch.state != "done":
         found.append(f"the batch is {batch.state}: {batch.note} {batch.counts_in_words()}")
