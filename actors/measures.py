@@ -37,6 +37,8 @@ def sharpness(grey: Pixels) -> float:
 
     A sharp face before a blurred background is a sharp picture, so the mean would be the wrong number.
     """
+    if min(grey.shape) < 3:  # a line of 50,000 pixels is a pixel high at our scale
+        return 0.0
     inner = grey[1:-1, 1:-1]
     laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
     height, width = (max(1, side // _TILES) for side in laplacian.shape)

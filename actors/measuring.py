@@ -53,6 +53,10 @@ def measure_image(image: TrainingImage) -> None:
         found.append(finding("unreachable", "warning", reason))
     except RefusedImage as refusal:
         found.append(finding("unreadable", "error", str(refusal)))
+    except Exception:  # one odd picture must not keep the others of its dataset waiting for ever
+        log.exception("Image %s of dataset %s", image.pk, image.dataset_id)
+        reason = "The picture can't be measured; save it again with another program."
+        found.append(finding("unreadable", "error", reason))
     image.inspected_at = timezone.now()
     kept = [each for each in image.findings if each["code"] not in FILE_CODES]
     image.findings = found + (kept if found else image_findings(image, image.dataset))

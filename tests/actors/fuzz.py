@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import random
+import re
 import resource
 import struct
 import sys
@@ -151,7 +152,7 @@ def run(count: int, *, seed: int = 2026, first: int = 0) -> Result:
             continue
         result.ends[end] += 1
         if end != "done":
-            result.reasons[f"{end}: {message.split(':')[0][:70]}"] += 1
+            result.reasons[f"{end}: {re.split(':|, as ', message)[0][:70]}"] += 1
         result.slowest = max(result.slowest, (time.monotonic() - began, number))
         if number % BATCH == BATCH - 1:
             inspect(dataset, result)

@@ -114,6 +114,29 @@ def test_a_narrow_strip_is_a_warning() -> None:
     assert found_on(portrait(pixels=1536).crop((0, 0, 1536, 520)))["extreme_aspect"] == "warning"
 
 
+@pytest.mark.parametrize("size", [(20_000, 17), (17, 20_000), (16, 16)])
+def test_a_line_of_pixels_is_measured_like_any_picture(size: tuple[int, int]) -> None:
+    found = found_on(Image.new("RGB", size, "grey"))
+    assert found["too_small"] == "error"
+    assert "unreadable" not in found
+
+
+def test_a_picture_that_our_measuring_fails_on_is_a_finding_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = measures.measure
+
+    def measure(picture: Image.Image) -> dict[str, object]:
+        if picture.width == 300:
+            raise IndexError("a mistake of ours")
+        return real(picture)
+
+    monkeypatch.setattr(measures, "measure", measure)
+    dataset = make_dataset([portrait(pixels=300), portrait(2)])
+    assert codes(dataset, 0)["unreadable"] == "error"
+    assert dataset.images.get(file_name="1.png").has_thumbnail
+
+
 def stored(name: str, content: bytes, **fields: object) -> TrainingDataset:
     """A dataset with one file that a registry names, whatever is in it."""
     dataset = make_actor(images=0).dataset
