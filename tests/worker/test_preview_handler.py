@@ -25,9 +25,12 @@ SETTINGS = {
     "ACTORTRAIN_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
-PROMPT = (
-    "portrait of a young woman, fair skin, bob black hair, green eyes, smiling, red shirt, blue background"
-)
+PROMPT = "portrait of a young woman, fair skin, bob black hair, green eyes, smiling, red shirt"
+#: So many that there is time to stop them.
+LONG = [{"steps": 100, "seed": seed} for seed in range(200)]
+#: Importing torch takes seconds, and on a busy machine minutes.
+PATIENCE = 150
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def worker(room: Path) -> Iterator[tuple[EndpointUnderTest, int]]:
     """An endpoint with one worker, and the worker's process id."""
     with running_endpoint(room / "state.sqlite3") as running:
-        endpoint = EndpointUnderTest(running.base_url, KEY, lambda outcome: {"do": outcome})
+        endpoint = EndpointUnderTest(running.base_url, KEY, lambda outcome: {"do": outcome}, PATIENCE)
         with running_worker(running.base_url, room / "worker", **SETTINGS) as process:
             yield endpoint, process.pid
 
@@ -112,6 +115,11 @@ def drawing_processes(pid: int) -> list[int]:
     ]
 
 
+def wait_for_a_picture(endpoint: EndpointUnderTest, job_id: str) -> None:
+    """Until the job says that it has drawn one."""
+    eventually(lambda: (endpoint.status(job_id).get("output") or {}).get("step"), "a picture", PATIENCE)
+
+
 def picture_of(store: ObjectStore, path: str) -> Image.Image:
     image = Image.open(io.BytesIO(store.files[path]))
     image.load()
@@ -143,7 +151,7 @@ def test_the_process_stays_warm_so_the_next_preview_takes_a_moment(
     (drawing,) = drawing_processes(pid)
     began = time.monotonic()
     endpoint.wait(submit(endpoint, preview_input(store, "warm", {}, {"seed": 9})), "COMPLETED")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # half a second when the machine is idle
     assert drawing_processes(pid) == [drawing]
 
 
@@ -167,10 +175,8 @@ def test_a_training_sends_the_drawing_process_away(
 
 def test_a_cancelled_preview_stops_drawing(worker: tuple[EndpointUnderTest, int], store: ObjectStore) -> None:
     endpoint, pid = worker
-    job_id = submit(
-        endpoint, preview_input(store, "cancelled", *[{"steps": 100, "seed": n} for n in range(200)])
-    )
-    eventually(lambda: (endpoint.status(job_id).get("output") or {}).get("step"), "the first picture", 40)
+    job_id = submit(endpoint, preview_input(store, "cancelled", *LONG))
+    wait_for_a_picture(endpoint, job_id)
     drawing = drawing_processes(pid)
     endpoint.client.post(f"/cancel/{job_id}")
     eventually(lambda: gone(drawing), "the drawing process is stopped", 15)
@@ -181,10 +187,8 @@ def test_a_killed_drawing_process_is_told_and_the_next_preview_gets_a_new_one(
     worker: tuple[EndpointUnderTest, int], store: ObjectStore
 ) -> None:
     endpoint, pid = worker
-    job_id = submit(
-        endpoint, preview_input(store, "killed", *[{"steps": 100, "seed": n} for n in range(200)])
-    )
-    eventually(lambda: (endpoint.status(job_id).get("output") or {}).get("step"), "the first picture", 40)
+    job_id = submit(endpoint, preview_input(store, "killed", *LONG))
+    wait_for_a_picture(endpoint, job_id)
     for child in drawing_processes(pid):
         os.kill(child, signal.SIGKILL)
     error = endpoint.wait(job_id, "FAILED")["error"]
