@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AbstractUser
 from django.utils.module_loading import import_string
+from playwright.sync_api import Browser, Page
+from pytest_django.live_server_helper import LiveServer
 
 
 @pytest.fixture
@@ -17,3 +21,19 @@ def tasks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("actors.tasks", "actors.arrivals"):
         monkeypatch.setattr(f"{module}.async_task", run)
+
+
+@pytest.fixture
+def other_page(
+    signed_in_page: Page, browser: Browser, live_server: LiveServer, admin_user: AbstractUser
+) -> Iterator[Page]:
+    """A second browser on another desk, signed in as well; nobody listens to its console."""
+    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_label("Username").fill(admin_user.get_username())
+    page.get_by_label("Password", exact=True).fill("password")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "login" not in url)
+    yield page
+    context.close()

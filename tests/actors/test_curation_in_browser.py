@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.contrib.auth.models import AbstractUser
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from actors import ingest, tasks
 from actors.models import Actor, TrainingDataset
@@ -30,22 +27,6 @@ def actor(transactional_db: None) -> Actor:
     actor = make_actor(images=0)
     TrainingDataset.objects.filter(actor=actor).update(kind=TrainingDataset.Kind.DRAWN)
     return actor
-
-
-@pytest.fixture
-def other_page(
-    signed_in_page: Page, browser: Browser, live_server: LiveServer, admin_user: AbstractUser
-) -> Iterator[Page]:
-    """A second browser on another desk, signed in as well."""
-    context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.goto("/")
-    page.get_by_label("Username").fill(admin_user.get_username())
-    page.get_by_label("Password", exact=True).fill("password")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "login" not in url)
-    yield page
-    context.close()
 
 
 def names(actor: Actor) -> list[str]:

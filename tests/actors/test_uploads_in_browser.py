@@ -147,13 +147,13 @@ def test_the_browser_sends_straight_to_s3_by_a_signed_link(
 
 
 def test_a_store_that_lacks_the_rule_is_no_silent_failure(
-    signed_in_page: Page,
+    other_page: Page,
     actor: Actor,
     tmp_path: Path,
     settings: SettingsWrapper,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    page = signed_in_page
+    page = other_page  # the browser's own complaint is what this is about
     with serve_s3(tmp_path / "s3") as server:
         use_s3(server, settings, monkeypatch)
         directives = settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]
