@@ -24,7 +24,8 @@ expect.set_options(timeout=20_000)
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 #: What the console says of an answer with an error status, or of none: tests ask for those on purpose.
 ANSWERS = re.compile(
-    r"Failed to load resource|Response Status Error|htmx:(send|response)Error|htmx:afterRequest|net::ERR_"
+    "Failed to load resource|Response Status Error|htmx:(send|response)Error|htmx:afterRequest|net::ERR_"
+    "|blocked by CORS policy"
 )
 
 

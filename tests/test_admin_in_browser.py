@@ -48,4 +48,5 @@ def test_the_pages_of_the_account_work_under_the_policy(signed_in_page: Page) ->
     page.get_by_role("button", name="Make the token").click()
     expect(page.locator("#token")).to_have_value(re.compile("^at_[0-9a-f]{64}$"))
     page.get_by_role("button", name="Revoke nightly export").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("You have none yet.")).to_be_visible()

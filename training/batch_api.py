@@ -20,11 +20,11 @@ from training.batch_models import Batch, BatchState, ItemState
 from training.batch_picture import picture, pictures
 from training.batch_serializers import (
     BatchEventSerializer,
+    BatchPlanSerializer,
     BatchSerializer,
     ChoiceSerializer,
     ItemSerializer,
     NewBatchSerializer,
-    PlanSerializer,
 )
 
 TONIGHT = OpenApiExample(
@@ -122,7 +122,7 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
 
         return made_once(request, make)
 
-    @extend_schema(summary="Plan without keeping it", request=ChoiceSerializer, responses=PlanSerializer)
+    @extend_schema(summary="Plan without keeping it", request=ChoiceSerializer, responses=BatchPlanSerializer)
     @action(detail=False, methods=["post"])
     def plan(self, request: Request) -> Response:
         """Parameters, time and cost of each actor, or why it can't start. Changes nothing."""
@@ -141,7 +141,7 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
             "cost": sum(costs) if costs else None,
             "items": items,
         }
-        return Response(PlanSerializer(found).data)
+        return Response(BatchPlanSerializer(found).data)
 
     @extend_schema(summary="Discard a plan", responses={204: None, 409: CONFLICT})
     def destroy(self, request: Request, pk: int) -> Response:

@@ -181,7 +181,7 @@ class PlannedItemSerializer(serializers.ModelSerializer[BatchItem]):
         read_only_fields = fields
 
 
-class PlanSerializer(serializers.Serializer[Any]):
+class BatchPlanSerializer(serializers.Serializer[Any]):
     """A plan that is not kept."""
 
     ready = serializers.IntegerField(help_text="How many can start.")
