@@ -153,7 +153,7 @@ def _follow(event: Event, reporter: Reporter[Picture], samples: _SampleUploads) 
 
 
 class _SampleUploads:
-    """Uploads samples and checkpoints beside the training. A lost one is told in the log; it costs no LoRA."""
+    """Uploads samples and checkpoints beside the training. A lost one is told; it costs no LoRA."""
 
     def __init__(self, client: Any, order: Order, reporter: Reporter[Picture]) -> None:
         self.client = client
@@ -199,7 +199,7 @@ class _SampleUploads:
         if target is None:
             return
         try:
-            size = path.stat().st_size
+            size = await asyncio.to_thread(lambda: path.stat().st_size)
             await upload(self.client, path, target)
         except (JobFailedError, OSError) as error:
             self.reporter.say(f"The checkpoint of step {checkpoint.step} is lost: {error}", "warning")
