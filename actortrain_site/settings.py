@@ -287,7 +287,7 @@ _testing = "pytest" in sys.modules
 _static_backend = (
     "django.contrib.staticfiles.storage.StaticFilesStorage"
     if _testing or DEBUG
-    else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    else "actortrain_site.static_files.StaticFiles"
 )
 STORAGES = {"default": _default_storage, "staticfiles": {"BACKEND": _static_backend}}
 STATIC_URL = "/static/"
