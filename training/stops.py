@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 #: After this the endpoint has dropped the job by itself.
 LONGEST = timedelta(days=8)
-LONGEST_PAUSE = timedelta(minutes=5)
+#: A job that runs on costs money each minute.
+LONGEST_PAUSE = timedelta(minutes=1)
 
 
 class JobToStop(models.Model):

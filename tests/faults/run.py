@@ -149,7 +149,20 @@ def judge(studio: Studio, people: People, *, rested: bool) -> list[str]:
     from tests.faults.truth import breaches
 
     wrong = breaches(studio.control(), people.acknowledged)
-    return wrong if rested else ["It did not come to rest.", *wrong]
+    return wrong if rested else [f"It did not come to rest: {unrest(people)}.", *wrong]
+
+
+def unrest(people: People) -> str:
+    """What had not come to its end."""
+    from training.models import JobToStop, Preview, TrainingVersion
+
+    left = {
+        "launches": sorted(people.open),
+        "versions": list(TrainingVersion.objects.active().values_list("pk", "status")),
+        "previews": list(Preview.objects.active().values_list("pk", "status")),
+        "jobs to stop": list(JobToStop.objects.values_list("pk", "failures")),
+    }
+    return "; ".join(f"{what} {rows}" for what, rows in left.items() if rows) or "nothing any more"
 
 
 def report(
