@@ -129,7 +129,7 @@ def kill_sweep(studio: Studio) -> None:
         os.kill(int(process), signal.SIGKILL)
 
 
-def rest(studio: Studio, people: People, seconds: float = 240) -> bool:
+def rest(studio: Studio, people: People, seconds: float = 600) -> bool:
     """People launch no more and only decide. Whether everything came to its end."""
     from training.sweeping import work_left
 
