@@ -207,7 +207,7 @@ class ImageFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter ha
         self,
         queryset: QuerySet[TrainingImage],
         name: str,
-        value: bool,  # noqa: FBT001
+        value: bool,  # noqa: FBT001  # django-filter calls it so
     ) -> QuerySet[TrainingImage]:
         """Whether there is a caption."""
         return queryset.exclude(caption="") if value else queryset.filter(caption="")

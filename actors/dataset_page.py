@@ -62,10 +62,10 @@ def numbered(dataset: TrainingDataset) -> list[TrainingImage]:
             twin = numbers.get(worst.get("twin", 0))
             worst["word"] = f"Twin of {twin:02d}" if twin else WORDS.get(worst["code"], worst["code"])
             worst["more"] = len(found) - 1
-        image.number, image.worst = numbers[image.pk], worst  # type: ignore[attr-defined]
+        image.number, image.worst = numbers[image.pk], worst  # type: ignore[attr-defined]  # for the page
         # All captions start alike, and two lines under a thumbnail are short: show where they differ.
         start = f"portrait of {dataset.actor.trigger_token}, "
-        image.told = image.caption.removeprefix(start)  # type: ignore[attr-defined]
+        image.told = image.caption.removeprefix(start)  # type: ignore[attr-defined]  # for the page
     return images
 
 

@@ -90,7 +90,7 @@ class TrackedQuerySet(models.QuerySet[Row]):
             _record_changes(self.model, before, names)
         return changed
 
-    update.alters_data = True  # type: ignore[attr-defined]
+    update.alters_data = True  # type: ignore[attr-defined]  # Django reads it
 
     def bulk_update(self, objs: Iterable[Row], fields: Iterable[str], batch_size: int | None = None) -> int:
         """As Django's; it calls ``update`` in batches, which would read each row three times."""

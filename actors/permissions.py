@@ -66,7 +66,7 @@ def requires(action: Action, **by_method: Action) -> Callable[[View], View]:
     """
 
     def name(view: View) -> View:
-        view.required_actions = {"*": action} | by_method  # type: ignore[attr-defined]
+        view.required_actions = {"*": action} | by_method  # type: ignore[attr-defined]  # a mark
         return view
 
     return name
@@ -74,7 +74,7 @@ def requires(action: Action, **by_method: Action) -> Callable[[View], View]:
 
 def signed_in_only(view: View) -> View:
     """For pages about the visitor's own account: no role is needed."""
-    view.required_actions = {}  # type: ignore[attr-defined]
+    view.required_actions = {}  # type: ignore[attr-defined]  # a mark
     return view
 
 

@@ -114,7 +114,7 @@ class LockedUpdate:
     def partial_update(self: Any, request: Request, *_: Any, **__: Any) -> Response:
         """Changes the fields that the body names. Wants If-Match: 428 without, 412 when it is outdated."""
         locked_update(request, self.get_object(), self.get_serializer_class(), self.write)
-        return self.retrieve(request)  # type: ignore[no-any-return]
+        return self.retrieve(request)  # type: ignore[no-any-return]  # a mixin
 
     def retrieve(self: Any, request: Request, *_: Any, **__: Any) -> Response:
         """One row and its ETag."""

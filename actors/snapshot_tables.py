@@ -33,7 +33,7 @@ class RegistryChange(models.Model):
         whatever the order of ids and commits.
         """
         with connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {cls._meta.db_table} RETURNING actor_id")  # noqa: S608
+            cursor.execute(f"DELETE FROM {cls._meta.db_table} RETURNING actor_id")  # noqa: S608  # own name
             return sorted({row[0] for row in cursor.fetchall()})
 
 

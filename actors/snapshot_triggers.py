@@ -29,7 +29,7 @@ class Watched:
     def statements(self, vendor: str) -> list[str]:
         """SQL that installs the three triggers, new or again."""
         of_new, of_old = self.select.format(row="NEW"), self.select.format(row="OLD")
-        update = f"SELECT * FROM ({of_old} UNION {of_new}) AS named"  # noqa: S608
+        update = f"SELECT * FROM ({of_old} UNION {of_new}) AS named"  # noqa: S608  # own names
         if self.when:
             update += f" WHERE {self.when}"
         events = {"insert": of_new, "update": update, "delete": of_old}
@@ -59,7 +59,7 @@ def install(*watched: Watched) -> None:
             for statement in each.statements(connection.vendor):
                 cursor.execute(statement)
         for table in notes:
-            cursor.execute(f"INSERT INTO {table} (actor_id) SELECT id FROM actors_actor")  # noqa: S608
+            cursor.execute(f"INSERT INTO {table} (actor_id) SELECT id FROM actors_actor")  # noqa: S608  # own name
 
 
 def _on_sqlite(watched: Watched, event: str, select: str) -> list[str]:
