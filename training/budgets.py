@@ -204,13 +204,9 @@ def reserve_training(version: TrainingVersion, amount: Decimal, *, force: bool =
 
 
 def settle_training(version: TrainingVersion) -> bool:
-    """What an ended version has cost: by the endpoint's time, else by the clock, else nothing."""
-    from training.costs import bill_of
-
-    ended = version.finished_at or timezone.now()
-    bill = bill_of(version, ended)
+    """What an ended version was billed; nothing where no worker had it or nothing has a price."""
     ran = bool(version.started_at or version.execution_ms or version.lora_url)
-    return settle(BudgetEntry.Kind.TRAINING, version.pk, bill.total if bill else NOTHING, ran=ran)
+    return settle(BudgetEntry.Kind.TRAINING, version.pk, version.cost_usd or NOTHING, ran=ran)
 
 
 def reserve_preview(preview: Preview, amount: Decimal, *, force: bool = False) -> None:
@@ -222,14 +218,8 @@ def reserve_preview(preview: Preview, amount: Decimal, *, force: bool = False) -
 
 
 def settle_preview(preview: Preview) -> bool:
-    """What an ended preview has cost: as it was billed, else by the clock, else nothing."""
-    from training.costs import bill_for
-
+    """What an ended preview was billed, else nothing."""
     cost = preview.cost_usd
-    if cost is None and preview.started_at:
-        ended = preview.finished_at or timezone.now()
-        bill = bill_for((ended - preview.started_at).total_seconds(), "running")
-        cost = bill.total if bill else None
     return settle(BudgetEntry.Kind.PREVIEW, preview.pk, cost or NOTHING, ran=cost is not None)
 
 

@@ -25,8 +25,10 @@ from django_q.tasks import async_task
 from actors import storage
 from actors.history import Tracked, TrackedQuerySet, change_rows, changing
 from actors.models import Actor
-from training import budgets, notices, outbox, payload
-from training.batch_models import Batch, BatchEvent, BatchItem
+from training import budgets, notices, outbox, paid, payload
+from training.batch_events import BatchEvent
+from training.batch_models import Batch, BatchItem
+from training.bill_models import Billed
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
 from training.checkpoints import Checkpoint
 from training.endpoints import EndpointState
@@ -34,6 +36,7 @@ from training.idempotency import LaunchKey
 from training.leases import Lease
 from training.outbox import Webhook, WebhookDelivery
 from training.parameter_models import PARAMETER_NAMES, ParameterDraft, TrainingParameters
+from training.planning_models import Planning
 from training.preset_models import Preset, PresetRevision
 from training.preview_models import Preview, PreviewImage
 from training.preview_settings import PreviewSettings
@@ -72,6 +75,7 @@ __all__ = [
     "LaunchKey",
     "Lease",
     "ParameterDraft",
+    "Planning",
     "Preset",
     "PresetRevision",
     "Preview",
@@ -116,7 +120,7 @@ class TrainingVersionQuerySet(TrackedQuerySet["TrainingVersion"]):
         return wire.import_validated(actor, value)
 
 
-class TrainingVersion(TrainingParameters):
+class TrainingVersion(Billed, TrainingParameters):
     """One training of one actor and the LoRA it made: V1, V2, …"""
 
     actor = models.ForeignKey(Actor, on_delete=models.CASCADE, related_name="versions")
@@ -340,6 +344,7 @@ class TrainingVersion(TrainingParameters):
                 self.events.create(kind=to, level=level, message=message, by=by)
                 self.refresh_from_db()  # nobody else changes the row before the commit
                 if to in TERMINAL:
+                    paid.keep_bill(self)
                     budgets.settle_training(self)
                 if event := ANNOUNCED.get(to):
                     outbox.announce(event, self)

@@ -16,13 +16,13 @@ from django.core import signing
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
-from django.db.models.signals import pre_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 from django.urls import reverse
 from django.utils import timezone
 
 from actors import storage
-from training import budgets
+from training import budgets, paid
 from training.prompt_sets import PromptSet
 from training.score_queue import measure_later
 from training.stops import JobToStop
@@ -171,6 +171,7 @@ class Preview(models.Model):
             moved = rows.update(status=to, updated_at=timezone.now(), **changes)
             self.refresh_from_db()
             if moved and to in PREVIEW_TERMINAL:
+                paid.keep_preview_cost(self)
                 budgets.settle_preview(self)
         return bool(moved)
 
@@ -301,3 +302,9 @@ class PreviewImage(models.Model):
 def cancel_first(instance: Preview, **_: object) -> None:
     """A deleted preview leaves no job behind that costs money and reports to nobody."""
     instance.cancel()
+
+
+@receiver(post_delete, sender=Preview)
+def take_out_of_the_sum(instance: Preview, **_: object) -> None:
+    """A version's previews cost what those that are there have cost."""
+    paid.add_up_previews(instance.version_id)
