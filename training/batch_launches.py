@@ -21,13 +21,10 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from actors.permissions import can
-from training import batch_judgement, costs, launch
+from training import batch_judgement, batch_planning, costs, launch
 from training.batch_models import HOLDING, NOTHING, OPEN, Batch, BatchItem, BatchState, ItemState
 from training.models import ACTIVE, TERMINAL, Status
 from training.parameters import ParameterErrors, Parameters
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +34,19 @@ AT_ONCE = 25
 TOO_MANY_FAILURES = 3
 
 
-def stop_trainings(batch: Batch, by: User | None) -> None:
-    """Cancels what still trains for a cancelled batch; ``advance`` finishes it when this is killed."""
-    for item in batch.items.filter(state=ItemState.LAUNCHED, version__status__in=ACTIVE):
+def stop_trainings(batch: Batch) -> None:
+    """Cancels what still trains for a cancelled batch; killed half-way, the next round goes on."""
+    training = batch.items.filter(state=ItemState.LAUNCHED, version__status__in=ACTIVE)
+    for item in training.select_related("version"):
         if item.version:
-            item.version.cancel(by)
+            item.version.cancel(batch.cancelled_by)
     settle(batch.items.all())
 
 
 def advance(now: datetime | None = None) -> None:
     """One step of every batch: takes in what has ended, launches what may be, ends what is through."""
     now = now or timezone.now()
+    batch_planning.rescue(now)
     settle(BatchItem.objects.all())
     for batch in Batch.objects.filter(Q(state=BatchState.RUNNING) | _leftover()):
         with alone(f"batch {batch.pk}"):
@@ -68,9 +67,9 @@ def alone(what: str) -> Iterator[None]:
 
 
 def advance_one(batch: Batch, now: datetime) -> None:
-    """Launches for a running batch what may be; finishes a cancellation that was broken off."""
+    """Launches for a running batch what may be; of a cancelled one it stops what trains."""
     if batch.state == BatchState.CANCELLED:
-        stop_trainings(batch, None)
+        stop_trainings(batch)
         return
     grow_reservations(batch, now)
     for _ in range(AT_ONCE):
@@ -79,14 +78,15 @@ def advance_one(batch: Batch, now: datetime) -> None:
 
 
 def _leftover() -> Q:
-    """Cancelled batches whose trainings were not all told: whoever cancelled was killed."""
+    """Cancelled batches whose trainings are not all told."""
     active = BatchItem.objects.filter(batch=OuterRef("pk"), state=ItemState.LAUNCHED)
     return Q(Exists(active), state=BatchState.CANCELLED)
 
 
 def is_hungry(now: datetime) -> bool:
-    """Whether a batch could launch something now, so that a sweep has to go on."""
-    return any(batch.may_launch_at(now) for batch in Batch.objects.filter(state=BatchState.RUNNING))
+    """Whether a batch is being looked at, or could launch something now, so that a sweep has to go on."""
+    running = Batch.objects.filter(state=BatchState.RUNNING)
+    return batch_planning.work_left() or any(batch.may_launch_at(now) for batch in running)
 
 
 @transaction.atomic
@@ -233,7 +233,7 @@ def _settle(batch: Batch, item: BatchItem) -> None:
 def finish_all() -> None:
     """Batches with nothing left to train are done."""
     left = BatchItem.objects.filter(batch=OuterRef("pk"), state__in=HOLDING)
-    for batch in Batch.objects.filter(~Exists(left), state__in=OPEN):
+    for batch in Batch.objects.filter(~Exists(left), state__in=OPEN, planning__asked=""):
         with alone(f"batch {batch.pk}"), transaction.atomic():
             row = Batch.lock(batch.pk)
             if row.is_open and not row.items.filter(state__in=HOLDING).exists():

@@ -28,6 +28,7 @@ MOST_ACTORS = 20_000
 class BatchState(models.TextChoices):
     """A batch is planned, then runs or pauses, then has ended."""
 
+    PLANNING = "planning"
     PLANNED = "planned"
     RUNNING = "running"
     PAUSED = "paused"
@@ -36,10 +37,11 @@ class BatchState(models.TextChoices):
 
 
 class ItemState(models.TextChoices):
-    """``planned → waiting → launched`` and one of three ends; ``blocked`` can't start, and says why."""
+    """``planned → waiting → launched`` and one of three ends. ``blocked`` can't start, and says why."""
 
     PLANNED = "planned", "can start"
     BLOCKED = "blocked", "can't start"
+    LEFT_OUT = "left_out", "left out"
     WAITING = "waiting"
     LAUNCHED = "launched", "training"
     COMPLETED = "completed"
@@ -69,6 +71,10 @@ OPEN = (BatchState.RUNNING, BatchState.PAUSED)
 #: An item in one of these holds its actor: no second batch may train it meanwhile.
 HOLDING = (ItemState.WAITING, ItemState.LAUNCHED)
 ENDED = (ItemState.COMPLETED, ItemState.FAILED, ItemState.CANCELLED)
+#: The plan has it, but it is not to be trained.
+ASIDE = (ItemState.BLOCKED, ItemState.LEFT_OUT)
+#: A batch in one of these has not begun.
+NOT_BEGUN = (BatchState.PLANNING, BatchState.PLANNED)
 
 
 class Batch(models.Model):
@@ -76,7 +82,7 @@ class Batch(models.Model):
 
     name = models.CharField(max_length=200)
     state = models.CharField(
-        max_length=20, choices=BatchState.choices, default=BatchState.PLANNED, editable=False
+        max_length=20, choices=BatchState.choices, default=BatchState.PLANNING, editable=False
     )
     note = models.TextField(blank=True, editable=False, help_text="Why it paused by itself.")
     failures = models.PositiveSmallIntegerField(
@@ -116,6 +122,9 @@ class Batch(models.Model):
         related_name="+",
         help_text="In whose name it launches.",
     )
+    cancelled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     created_at = models.DateTimeField(default=timezone.now)
     begun_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -154,8 +163,13 @@ class Batch(models.Model):
 
     @property
     def is_planned(self) -> bool:
-        """Whether it has not begun."""
+        """Whether its plan is made, and it has not begun."""
         return self.state == BatchState.PLANNED
+
+    @property
+    def is_planning(self) -> bool:
+        """Whether the task queue looks at its actors."""
+        return self.state == BatchState.PLANNING
 
     @property
     def is_open(self) -> bool:
@@ -196,6 +210,12 @@ class Batch(models.Model):
         self.save(update_fields=["state", "note"])
         self.tell(why, by)
 
+    def go_on(self, by: User | None) -> None:
+        """Launches again; call with the row locked. Whoever lets it go on answers for what it launches."""
+        self.state, self.note, self.failures, self.ended_at = BatchState.RUNNING, "", 0, None
+        self.begun_by = by or self.begun_by
+        self.save(update_fields=["state", "note", "failures", "ended_at", "begun_by"])
+
     def counts(self) -> dict[str, int]:
         """How many items are in each state; states without any are left out."""
         found = dict(self.items.order_by().values_list("state").annotate(Count("pk")))
@@ -227,6 +247,9 @@ class BatchItem(models.Model):
     reason = models.TextField(blank=True, help_text="Why it can't start, or how it ended.")
     image_count = models.PositiveIntegerField(default=0)
     parameters = models.JSONField(default=dict, help_text="The eleven as planned.")
+    own_values = models.JSONField(
+        default=dict, blank=True, help_text="Any of the eleven, for this actor, over the batch's."
+    )
     seconds = models.FloatField(default=0, help_text="How long it is expected to train.")
     cost = models.DecimalField(
         max_digits=12, decimal_places=4, null=True, help_text="US dollars expected; none without a price."
@@ -266,21 +289,3 @@ class BatchItem(models.Model):
     def has_ended(self) -> bool:
         """Whether nothing more happens to it by itself."""
         return self.state in ENDED
-
-
-class BatchEvent(models.Model):
-    """One line of a batch's timeline."""
-
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="events")
-    at = models.DateTimeField(default=timezone.now)
-    message = models.TextField()
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-
-    class Meta:
-        app_label = "training"
-        ordering = ("at", "pk")
-
-    def __str__(self) -> str:
-        return self.message

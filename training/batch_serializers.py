@@ -8,7 +8,8 @@ from zoneinfo import available_timezones
 from rest_framework import serializers
 
 from actors.serializers import one_line
-from training.batch_models import MOST_ACTORS, MOST_AT_ONCE, Batch, BatchEvent, BatchItem, ItemState, Order
+from training.batch_events import BatchEvent
+from training.batch_models import MOST_ACTORS, MOST_AT_ONCE, Batch, BatchItem, ItemState, Order
 from training.serializers import MAX_ID, PersonField
 
 
