@@ -40,7 +40,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if fixtures & {"browser", "page"}:
             item.add_marker(pytest.mark.browser)
     # Browser tests come last: Playwright leaves an event loop running, and asyncio allows one a thread.
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    # Slow ones come before quick ones, so that no process waits at the end for another's longest test.
+    items.sort(
+        key=lambda item: (bool(item.get_closest_marker("browser")), not item.get_closest_marker("slow"))
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

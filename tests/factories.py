@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from io import BytesIO
 from itertools import count
 from typing import Any
 
+from actors.ingest import take_in
 from actors.models import Actor, TrainingDataset, TrainingImage
 from training.base_models import EMBEDDED, auto_adjust
 from training.models import Status, TrainingVersion
+from worker.portraits import Portrait, paint, random_scene
 
 _ids = count(1)
 
@@ -32,6 +36,18 @@ def make_actor(*, images: int = 15, synced: bool = True, **fields: Any) -> Actor
         )
         for index in range(images)
     )
+    return actor
+
+
+def make_drawn_actor(*, images: int = 12) -> Actor:
+    """An actor whose files exist: the inspection, when it comes to them, finds them fit."""
+    actor = make_actor(images=0)
+    chance = random.Random(actor.pk)
+    for number in range(images):
+        scene = random_scene(Portrait(), chance)
+        file = BytesIO()
+        paint(scene, 512).save(file, "PNG")
+        take_in(actor.dataset, file, f"{number:02d}.png", caption=scene.caption(actor.name))
     return actor
 
 

@@ -13,7 +13,7 @@ from django.test import Client
 
 from actors.models import Actor
 from actors.tokens import make_token
-from tests.factories import make_actor
+from tests.factories import make_drawn_actor
 from training.models import ACTIVE, Preview, Status, TrainingVersion
 from training.preview_models import PreviewStatus
 
@@ -30,7 +30,7 @@ class People:
         browser.force_login(user)
         self._cookies = {"sessionid": browser.cookies["sessionid"].value, "csrftoken": CSRF}
         self._token = make_token(user, "fault test", ["read", "train"])[1]
-        self.actors: list[Actor] = [make_actor() for _ in range(actors)]
+        self.actors: list[Actor] = [make_drawn_actor() for _ in range(actors)]
         #: Launches that were begun and not acknowledged yet, by actor; and all that were.
         self.open: dict[int, str] = {}
         self.acknowledged: dict[str, int] = {}
