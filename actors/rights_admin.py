@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from actors.admin import ReadOnlyAdmin
-from actors.admin_parts import AdminsHistoryAdmin, HistoryAdmin
+from actors.admin_parts import AdminsHistoryAdmin, HistoryAdmin, ReadOnlyAdmin
 from actors.models import Letter, LikenessRights, RightsPolicy
 
 

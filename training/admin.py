@@ -14,9 +14,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from actors import rights_admin  # noqa: F401  # registers its pages
-from actors.admin import ActorAdmin, ReadOnlyAdmin
-from actors.admin_parts import ChoicesList, HistoryAdmin
+from actors.admin import ActorAdmin
+from actors.admin_parts import ChoicesList, HistoryAdmin, ReadOnlyAdmin
 from actors.models import Actor
 from actors.permissions import can
 from training import batch_admin, batch_plan, budget_admin, preview_admin  # noqa: F401  # they register pages

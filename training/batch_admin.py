@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from actors.admin import ReadOnlyAdmin
+from actors.admin_parts import ReadOnlyAdmin
 from training.models import Batch
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from actors.admin import ReadOnlyAdmin
-from actors.admin_parts import AdminsHistoryAdmin
+from actors.admin_parts import AdminsHistoryAdmin, ReadOnlyAdmin
 from training.models import BudgetEntry, BudgetMonth, BudgetRule
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 
-from actors.admin import ReadOnlyAdmin
+from actors.admin_parts import ReadOnlyAdmin
 from training.models import Checkpoint, Preview, PreviewImage, PreviewSettings, PromptSet
 
 
