@@ -128,13 +128,14 @@ class SimulatedJobs:
         await self._call_back(job)
 
     async def _work(self, job: Job) -> None:
-        for attempt in range(self.faults.worker_retries + 1):
+        deaths = self.faults.worker_retries  # decided now: the weather may change while it waits
+        for attempt in range(deaths + 1):
             # A worker's retry waits anew, and with that delayTime starts anew.
             job.state, job.started, job.queued, job.retries = "IN_QUEUE", None, self.now(), attempt
             await self._sleep(self.queue_seconds)
             async with self._places or nullcontext():
                 job.state, job.started = "IN_PROGRESS", self.now()
-                if attempt < self.faults.worker_retries:
+                if attempt < deaths:
                     await self._sleep(self.train_seconds / 2)
                     continue
                 try:
