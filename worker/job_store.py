@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 );
 CREATE INDEX IF NOT EXISTS jobs_state ON jobs (state, queued_at, seq);
 CREATE TABLE IF NOT EXISTS stops (worker_id TEXT NOT NULL, job_id TEXT NOT NULL, UNIQUE (worker_id, job_id));
+CREATE TABLE IF NOT EXISTS excused (job_id TEXT NOT NULL UNIQUE);
 """
 
 
@@ -65,7 +66,13 @@ class JobStore:
         self._seen: dict[str, float] = {worker_id: time.monotonic() for (worker_id,) in holders}
 
     def close(self) -> None:
-        """Closes the file; nothing is pending, every verb has committed."""
+        """Closes the file; nothing is pending, every verb has committed.
+
+        Whoever stops the endpoint usually stops its workers too: a job that is lost by that is not to blame.
+        """
+        self._db.execute(
+            "INSERT OR IGNORE INTO excused SELECT id FROM jobs WHERE state = ?", [State.IN_PROGRESS]
+        )
         self._db.close()
 
     # -- the site's side ------------------------------------------------------------------------
@@ -240,9 +247,10 @@ class JobStore:
     def _lose(self, job: Job, why: str) -> None:
         """Once more for another worker; a second loss is a failure: the job may be what kills workers."""
         self._tell_worker_to_stop(job)
-        if job.losses == 0:
+        excused = self._db.execute("DELETE FROM excused WHERE job_id = ?", [job.id]).rowcount == 1
+        if excused or job.losses == 0:
             log.warning("job %s goes back to the queue: %s", job.id, why)
-            self._move(job, State.IN_QUEUE, losses=1, worker_id=None)
+            self._move(job, State.IN_QUEUE, losses=job.losses + (not excused), worker_id=None)
         else:
             error = f"The job was lost twice, the last time because {why}. Look at the worker, then retry."
             self._move(job, State.FAILED, output=None, error=error, finished_at=time.time())

@@ -56,6 +56,17 @@ def test_a_worker_that_died_while_the_endpoint_was_down_is_noticed(tmp_path: Pat
         eventually(lambda: site.get(f"/status/{job_id}").json()["status"] == "IN_QUEUE", "requeued")
 
 
+def test_stopping_everything_by_hand_again_and_again_fails_no_job(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite3"
+    with running_endpoint(state) as endpoint, endpoint.client() as site:
+        job_id = site.post("/run", json={"input": {}}).json()["id"]
+        endpoint.worker("a").take()
+    for _ in range(3):
+        with running_endpoint(state, "--ping-timeout", "0.5") as endpoint, endpoint.client() as site:
+            eventually(lambda site=site: site.get(f"/status/{job_id}").json()["status"] == "IN_QUEUE", "back")
+            assert endpoint.worker("a").take() is not None
+
+
 def test_a_webhook_that_was_due_is_called_after_the_restart(tmp_path: Path) -> None:
     state = tmp_path / "state.sqlite3"
     with webhook_receiver(500, 200) as receiver:
