@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from actors.models import Actor, TrainingDataset, TrainingImage, Verdict
 from actors.sequences import continue_after_highest_id
-from training import batch_plan
+from training import batch_plan, batch_planning
 from training.base_models import EMBEDDED, auto_adjust
 from training.models import SampleImage, Status, TrainingEvent, TrainingVersion
 
@@ -60,7 +60,9 @@ def sign_in() -> str:
 
 def plan_batch() -> int:
     """A plan of every actor there is."""
-    return batch_plan.make(list(Actor.objects.values_list("pk", flat=True)), by=None).pk
+    batch = batch_plan.make(list(Actor.objects.values_list("pk", flat=True)), by=None)
+    batch_planning.run(batch.pk, seconds=math.inf)
+    return batch.pk
 
 
 def active(count: int) -> list[int]:

@@ -18,6 +18,7 @@ from django_q.models import OrmQ
 from actors.models import Actor, RegistryProposal, RegistrySource, TrainingImage
 from actors.tokens import make_token
 from tests.factories import make_actor, make_version
+from tests.training.batch_steps import looked_at
 from training.models import Batch, TrainingVersion, Webhook, WebhookDelivery
 from training.outbox import announce
 
@@ -138,9 +139,11 @@ def test_a_selection_is_exported_as_a_registry(curator: Client) -> None:
 def test_chosen_actors_lead_to_the_plan_of_a_batch_which_launches_nothing(curator: Client) -> None:
     able, unable = make_actor(), make_actor(images=0)
     text = act(curator, "plan_batch", able, unable).content.decode()
+    assert "of 2 actors looked at" in text
+    batch = looked_at(Batch.objects.get())
+    text = curator.get(batch.get_absolute_url()).content.decode()
     assert "Begin with 1 actor<" in text
     assert "No training images." in text
-    batch = Batch.objects.get()
     assert (batch.state, batch.created_by) == ("planned", User.objects.get(username="curator"))
     page = curator.get(reverse("admin:training_batch_change", args=[batch.pk])).content.decode()
     assert "View on site" in page

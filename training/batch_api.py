@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import exceptions, mixins, status, viewsets
@@ -18,11 +19,13 @@ from training import batch_choice, batch_plan, batches
 from training.api import CONFLICT, IDEMPOTENCY_KEY, made_once
 from training.batch_models import Batch, BatchState, ItemState
 from training.batch_picture import picture, pictures
+from training.batch_recipe import Recipe
 from training.batch_serializers import (
     BatchEventSerializer,
     BatchPlanSerializer,
     BatchSerializer,
     ChoiceSerializer,
+    ItemChangeSerializer,
     ItemSerializer,
     NewBatchSerializer,
 )
@@ -40,6 +43,8 @@ TONIGHT = OpenApiExample(
     },
     request_only=True,
 )
+#: More than these are not planned while somebody waits.
+MOST_AT_ONCE = 500
 ITEM_STATE = OpenApiParameter("state", str, enum=ItemState.values, description="Only items in this state.")
 
 
@@ -63,7 +68,7 @@ class BatchFilters(filters.FilterSet):  # type: ignore[misc]  # django-filter ha
 class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[Batch]):
     """Batches: many actors, one after another, within limits."""
 
-    queryset = Batch.objects.select_related("created_by", "begun_by")
+    queryset = Batch.objects.select_related("created_by", "begun_by", "planning").defer("planning__chosen")
     serializer_class = BatchSerializer
     filter_backends = (filters.DjangoFilterBackend, OrderingFilter)
     filterset_class = BatchFilters
@@ -71,7 +76,19 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
     ordering_fields = ("id", "created_at")
     ordering = ("-created_at", "-id")
     required_actions = dict.fromkeys(
-        ("create", "plan", "partial_update", "destroy", "begin", "pause", "resume", "cancel", "retry"),
+        (
+            "create",
+            "plan",
+            "partial_update",
+            "destroy",
+            "look_again",
+            "begin",
+            "pause",
+            "resume",
+            "cancel",
+            "retry",
+            "edit_item",
+        ),
         "train",
     )
 
@@ -108,7 +125,12 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
         examples=[TONIGHT],
     )
     def create(self, request: Request) -> Response:
-        """Unknown ids are refused by name; actors that can't start stay in the plan with the reason."""
+        """Answers at once with the state `planning`: the task queue looks at the actors.
+
+        Read the batch again until `planning.asked` is empty: then it is `planned`, or `running` where it was
+        asked to begin, or `planning.trouble` says why not. Unknown ids are refused by name; actors that
+        can't start stay in the plan with the reason.
+        """
         asked = NewBatchSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted: dict[str, Any] = asked.validated_data
@@ -125,13 +147,21 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
     @extend_schema(summary="Plan without keeping it", request=ChoiceSerializer, responses=BatchPlanSerializer)
     @action(detail=False, methods=["post"])
     def plan(self, request: Request) -> Response:
-        """Parameters, time and cost of each actor, or why it can't start. Changes nothing."""
+        """Parameters, time and cost of each actor, or why it can't start. Changes nothing.
+
+        For at most 500 actors: it is made while you wait. Of more, make a batch and delete it again.
+        """
         asked = ChoiceSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         wanted: dict[str, Any] = asked.validated_data
         ids, batch = ids_of(wanted), Batch(**wanted)
+        if len(ids) > MOST_AT_ONCE:
+            raise batch_plan.CannotPlan(
+                f"{len(ids)} actors are too many to plan while you wait: choose at most {MOST_AT_ONCE}, or "
+                "POST /api/batches, which plans in the background, and DELETE the plan afterwards."
+            )
         batch_plan.check_limits(batch)
-        items = batch_plan.evaluate(ids, batch_plan.Recipe(batch.preset, batch.parameters))
+        items = batch_plan.evaluate(ids, Recipe(batch.preset, batch.parameters))
         ready = [item for item in items if item.state == ItemState.PLANNED]
         costs = [item.cost for item in ready if item.cost is not None]
         found = {
@@ -157,8 +187,18 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
     @extend_schema(summary="Begin", request=None, responses={200: BatchSerializer, 409: CONFLICT})
     @action(detail=True, methods=["post"])
     def begin(self, request: Request, pk: int) -> Response:
-        """Every actor is looked at once more; then it launches by itself."""
+        """Every actor is looked at once more; then it launches by itself.
+
+        Answers with the state `planning`; where nothing can begin it is `planned` again, with
+        `planning.trouble`.
+        """
         return self._do(request, batches.begin)
+
+    @extend_schema(summary="Look at all again", request=None, responses={200: BatchSerializer, 409: CONFLICT})
+    @action(detail=True, methods=["post"], url_path="look-again")
+    def look_again(self, request: Request, pk: int) -> Response:
+        """Makes the plan anew, with the actors as they are now."""
+        return self._do(request, batches.look_again)
 
     @extend_schema(summary="Pause", request=None, responses={200: BatchSerializer, 409: CONFLICT})
     @action(detail=True, methods=["post"])
@@ -183,7 +223,10 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
     )
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: int) -> Response:
-        """Failed and blocked actors are looked at anew, and those that can start wait for their turn."""
+        """Failed and blocked actors are looked at anew, and those that can start wait for their turn.
+
+        Answers while they are looked at: `planning.asked` is `retry` until it is done.
+        """
         return self._do(request, batches.retry_failed)
 
     @extend_schema(summary="Items", parameters=[ITEM_STATE], responses=ItemSerializer(many=True))
@@ -197,6 +240,29 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
             found = found.filter(state=state)
         page = self.paginate_queryset(found)
         return self.get_paginated_response(ItemSerializer(page, many=True).data)
+
+    @extend_schema(summary="Read an item", responses=ItemSerializer)
+    @action(detail=True, filter_backends=(), pagination_class=None, url_path="items/<int:actor_id>")
+    def item(self, request: Request, pk: int, actor_id: int) -> Response:
+        """One actor of the batch."""
+        return Response(ItemSerializer(get_object_or_404(self.get_object().items, actor=actor_id)).data)
+
+    @extend_schema(
+        summary="Change an actor of a plan",
+        request=ItemChangeSerializer,
+        responses={200: ItemSerializer, 409: CONFLICT},
+        examples=[
+            OpenApiExample("Longer", value={"own_values": {"max_train_steps": 600}}, request_only=True)
+        ],
+    )
+    @item.mapping.patch
+    def edit_item(self, request: Request, pk: int, actor_id: int) -> Response:
+        """Values of its own, or left out. Both outlive a new plan; once it has begun they are fixed."""
+        found = get_object_or_404(self.get_object().items.select_related("batch"), actor=actor_id)
+        said = ItemChangeSerializer(data=request.data)
+        said.is_valid(raise_exception=True)
+        item = batches.edit_item(found.batch, actor_id, said_by(request), **said.validated_data)
+        return Response(ItemSerializer(item).data)
 
     @extend_schema(summary="Timeline", responses=BatchEventSerializer(many=True))
     @action(detail=True, pagination_class=None, filter_backends=())

@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from training import costs
-from training.batch_models import MOST_AT_ONCE, Batch, Order
-from training.batch_plan import Recipe
+from training.batch_models import MOST_AT_ONCE, Batch, BatchItem, Order
+from training.batch_recipe import Recipe
 from training.launch import studio_base
 from training.parameters import SPECS, ParameterErrors
 from training.preset_models import PresetRevision
@@ -24,6 +24,23 @@ _TIME = forms.TimeInput(format="%H:%M", attrs={"type": "time"})
 def preset_choices() -> list[tuple[str, str]]:
     """The presets that are offered."""
     return [(revision.preset.name, revision.label) for revision in PresetRevision.objects.offered()]
+
+
+def add_parameter_errors(form: forms.Form, errors: ParameterErrors) -> None:
+    """Each at its field."""
+    for name, why in errors.errors.items():
+        form.add_error(name if name in form.fields else None, ValidationError(why))
+
+
+def value_fields() -> dict[str, forms.CharField]:
+    """A field for each value that may go over what is recommended; empty: as recommended."""
+    return {
+        name: forms.CharField(
+            label=spec.label, required=False, max_length=100, help_text=f"{spec.allowed.capitalize()}."
+        )
+        for name, spec in studio_base().specs().items()
+        if name in OVERRIDES
+    }
 
 
 class LimitsForm(forms.Form):
@@ -101,14 +118,7 @@ class PlanForm(LimitsForm):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        for name, spec in studio_base().specs().items():
-            if name in OVERRIDES:
-                self.fields[name] = forms.CharField(
-                    label=spec.label,
-                    required=False,
-                    max_length=100,
-                    help_text=spec.allowed.capitalize() + ".",
-                )
+        self.fields.update(value_fields())
 
     def clean(self) -> dict[str, Any]:
         """Values that no training takes are told at their fields."""
@@ -118,8 +128,7 @@ class PlanForm(LimitsForm):
             try:
                 Recipe(found["preset"], found["parameters"])
             except ParameterErrors as errors:
-                for name, why in errors.errors.items():
-                    self.add_error(name if name in self.fields else None, ValidationError(why))
+                add_parameter_errors(self, errors)
         return found
 
     @property
@@ -138,3 +147,15 @@ def form_of(batch: Batch, data: Any = None, *, may_judge: bool = False) -> Limit
     names = [*LimitsForm.base_fields, "preset"]
     initial = {name: getattr(batch, name) for name in names} | batch.parameters
     return (PlanForm if batch.is_planned else LimitsForm)(data, initial=initial, may_judge=may_judge)
+
+
+class ItemForm(forms.Form):
+    """One actor's own values; what it gets without them stands in the empty fields."""
+
+    def __init__(self, item: BatchItem, data: Any = None) -> None:
+        super().__init__(data, initial=item.own_values)
+        recipe = Recipe(item.batch.preset, item.batch.parameters)
+        without = recipe.parameters(item.image_count or 20).to_dict()
+        self.fields.update(value_fields())
+        for name, field in self.fields.items():
+            field.widget.attrs["placeholder"] = str(without[name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -11,8 +12,12 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, Sum
 from django.utils import timezone
 
-from training.batch_models import NOTHING, Batch, BatchItem, BatchState, ItemState
+from training.batch_models import ASIDE, NOTHING, Batch, BatchItem, BatchState, ItemState
 from training.models import ACTIVE
+from training.planning_models import Planning
+
+#: A free task process begins within a second.
+LONG_WAIT = timedelta(seconds=15)
 
 #: Which items a tab shows: its words, and their states.
 TABS: dict[str, tuple[str, tuple[ItemState, ...]]] = {
@@ -24,15 +29,18 @@ TABS: dict[str, tuple[str, tuple[ItemState, ...]]] = {
     "failed": ("Failed", (ItemState.FAILED,)),
     "cancelled": ("Cancelled", (ItemState.CANCELLED,)),
     "blocked": ("Can't start", (ItemState.BLOCKED,)),
+    "left_out": ("Left out", (ItemState.LEFT_OUT,)),
 }
 #: State of a batch, or of an item → how the look names it.
 LOOKS: dict[str, str] = {
+    BatchState.PLANNING: "training",
     BatchState.PLANNED: "fit",
     BatchState.RUNNING: "training",
     BatchState.PAUSED: "attention",
     BatchState.DONE: "done",
     BatchState.CANCELLED: "cancelled",
     ItemState.BLOCKED: "attention",
+    ItemState.LEFT_OUT: "cancelled",
     ItemState.WAITING: "fit",
     ItemState.LAUNCHED: "training",
     ItemState.COMPLETED: "done",
@@ -57,6 +65,22 @@ class BatchPicture:
         """The state in a word."""
         return BatchState(self.batch.state).label
 
+    @property
+    def planning(self) -> Planning:
+        """What is asked of the task queue."""
+        return self.batch.planning
+
+    @property
+    def waits_for_tasks(self) -> bool:
+        """Whether what was asked long ago has not been begun."""
+        asked_at = self.planning.asked_at
+        return not self.planning.looked and asked_at is not None and self.now - asked_at > LONG_WAIT
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything may change by itself."""
+        return self.batch.is_open or bool(self.planning.asked)
+
     def number(self, *states: ItemState) -> int:
         """How many items are in these states."""
         return sum(self.counts.get(state, 0) for state in states)
@@ -68,8 +92,8 @@ class BatchPicture:
 
     @property
     def total(self) -> int:
-        """All others."""
-        return sum(self.counts.values()) - self.blocked
+        """Those that are trained, were, or wait for it."""
+        return sum(self.counts.values()) - self.number(*ASIDE)
 
     @property
     def completed(self) -> int:
@@ -94,7 +118,8 @@ class BatchPicture:
     @property
     def can_retry(self) -> int:
         """How many could be tried again."""
-        return self.failed + self.blocked if self.batch.state != BatchState.CANCELLED else 0
+        over = self.batch.state == BatchState.CANCELLED or self.planning.asked
+        return 0 if over else self.failed + self.blocked
 
     @property
     def percent_of_ceiling(self) -> int:
@@ -132,7 +157,8 @@ class BatchPicture:
         """Changes whenever the page would look different."""
         steps = self.batch.items.filter(state=ItemState.LAUNCHED).order_by("pk")
         seen = steps.values_list("pk", "version__status", "version__step", "version__stage")
-        facts = (self.counts, self.committed, self.batch.state, self.batch.note, self.waits_for, *seen)
+        asked = (self.planning.asked, self.planning.looked, self.planning.trouble)
+        facts = (self.counts, self.committed, self.batch.state, self.batch.note, self.waits_for, asked, *seen)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

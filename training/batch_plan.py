@@ -121,9 +121,7 @@ def evaluate(
 
 def _taken(ids: Sequence[int], batch: Batch | None) -> dict[int, str]:
     """Actors that another batch is about to train, with its name."""
-    held = (
-        BatchItem.objects.filter(among("actor", ids), state__in=HOLDING) if ids else BatchItem.objects.none()
-    )
+    held = BatchItem.objects.filter(among("actor", ids), state__in=HOLDING)
     if batch is not None and batch.pk:
         held = held.exclude(batch=batch)
     return dict(held.values_list("actor_id", "batch__name"))

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from actors.serializers import one_line
 from training.batch_events import BatchEvent
 from training.batch_models import MOST_ACTORS, MOST_AT_ONCE, Batch, BatchItem, ItemState, Order
+from training.planning_models import Asked, Planning
 from training.serializers import MAX_ID, PersonField
 
 
@@ -72,8 +73,23 @@ class SettingsSerializer(serializers.ModelSerializer[Batch]):
         return value
 
 
+class PlanningSerializer(serializers.ModelSerializer[Planning]):
+    """What the task queue is asked to do with the actors of a batch, and how far it is."""
+
+    asked = serializers.ChoiceField(
+        Asked.choices, allow_blank=True, read_only=True, help_text="Empty once it is done."
+    )
+
+    class Meta:
+        model = Planning
+        fields = ("asked", "total", "looked", "ready", "trouble")
+        read_only_fields = fields
+
+
 class BatchSerializer(SettingsSerializer):
     """A batch, how far it is, and what it has cost."""
+
+    planning = PlanningSerializer(read_only=True)
 
     counts = serializers.DictField(
         source="picture.counts", child=serializers.IntegerField(), read_only=True, help_text="Items by state."
@@ -94,6 +110,7 @@ class BatchSerializer(SettingsSerializer):
             "id",
             *SETTINGS,
             "state",
+            "planning",
             "note",
             "counts",
             "committed",
@@ -139,7 +156,7 @@ class ChoiceSerializer(SettingsSerializer):
 
 
 class NewBatchSerializer(ChoiceSerializer):
-    """A plan; with ``begin`` it runs at once."""
+    """A plan; with ``begin`` it runs by itself once it is made."""
 
     begin = serializers.BooleanField(default=False, help_text="Whether it begins as soon as it is planned.")
 
@@ -162,6 +179,7 @@ class ItemSerializer(serializers.ModelSerializer[BatchItem]):
             "reason",
             "image_count",
             "parameters",
+            "own_values",
             "seconds",
             "cost",
             "version",
@@ -171,6 +189,16 @@ class ItemSerializer(serializers.ModelSerializer[BatchItem]):
             "judged_at",
         )
         read_only_fields = fields
+
+
+class ItemChangeSerializer(serializers.Serializer[Any]):
+    """What a person says about one actor of a plan."""
+
+    own_values = serializers.DictField(
+        required=False,
+        help_text="Any of the eleven, for this actor, over the batch's; an empty object takes them back.",
+    )
+    left_out = serializers.BooleanField(required=False, help_text="Whether it is not to be trained.")
 
 
 class PlannedItemSerializer(serializers.ModelSerializer[BatchItem]):

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from training import batch_item_views
 from training import batch_views as views
 
 urlpatterns = [
@@ -10,5 +11,6 @@ urlpatterns = [
     path("matching", views.matching_ids, name="batch-matching"),
     path("<int:pk>/", views.batch, name="batch"),
     path("<int:pk>/change", views.change, name="batch-change"),
+    path("<int:pk>/actors/<int:actor_id>", batch_item_views.item, name="batch-item"),
     path("<int:pk>/<slug:verb>", views.act, name="batch-act"),
 ]

@@ -11,10 +11,11 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from training import batch_choice, batch_plan, batches
+from training import batch_choice, batch_plan, batch_totals, batches
 from training.batch_forms import LimitsForm, form_of
 from training.batch_picture import LOOKS, TABS, picture, pictures
 from training.batch_plan import CannotPlan
@@ -31,14 +32,15 @@ NOTHING_NEW = 204
 
 def load(pk: int) -> Batch:
     """The batch with the people in it, or 404."""
-    return get_object_or_404(Batch.objects.select_related("created_by", "begun_by"), pk=pk)
+    rows = Batch.objects.select_related("created_by", "begun_by", "planning").defer("planning__chosen")
+    return get_object_or_404(rows, pk=pk)
 
 
 @require_safe
 @requires("view")
 def all_batches(request: PageRequest) -> HttpResponse:
     """All batches, the newest first."""
-    rows = Batch.objects.select_related("created_by")
+    rows = Batch.objects.select_related("created_by", "planning").defer("planning__chosen")
     page = Paginator(rows, 25).get_page(request.GET.get("page"))
     context = {
         "section": "batches",
@@ -112,8 +114,14 @@ def form_for(request: PageRequest, found: Batch, data: Any = None) -> LimitsForm
 @require_safe
 @requires("view")
 def batch(request: PageRequest, pk: int) -> HttpResponse:
-    """The plan; once it has begun, the batch live. For htmx only what changes."""
+    """The plan while it is made, and once it is; then the batch live. For htmx only what changes."""
     found = load(pk)
+    if found.is_planning:
+        name = "training/batch_planning_parts.html" if request.htmx else "training/batch_planning.html"
+        context = {"section": "batches", "batch": found, "now": picture(found)}
+        return render(request, name, context | {"may_train": can(request.user, "train")})
+    if request.htmx and request.htmx.target == "planning":
+        return HttpResponseClientRefresh()  # it is made: its page is another one
     if found.is_planned:
         return plan_page(request, found)
     context = items_of(request, found) | {"now": picture(found)}
@@ -125,20 +133,20 @@ def batch(request: PageRequest, pk: int) -> HttpResponse:
         }
         return render(request, "training/batch_live.html", context)
     if request.GET.get("seen") == context["mark"]:
-        return HttpResponse(status=NOTHING_NEW if found.is_open else STOP_POLLING)
+        return HttpResponse(status=NOTHING_NEW if context["now"].is_live else STOP_POLLING)
     context["events"] = found.events.select_related("by").order_by("-pk")[:50]
-    status = 200 if found.is_open else STOP_POLLING
+    status = 200 if context["now"].is_live else STOP_POLLING
     return render(request, "training/batch_live_parts.html", context | {"oob": True}, status=status)
 
 
 def plan_page(request: PageRequest, found: Batch, form: Any = None, status: int = 200) -> HttpResponse:
     """Each actor's parameters and time, the sums, and what can be set."""
-    totals = batch_plan.totals(found)
+    totals = batch_totals.totals(found)
     context = items_of(request, found) | {
         "form": form or form_for(request, found),
         "totals": totals,
-        "reasons": batch_plan.reasons(found),
-        "warnings": batch_plan.warnings(found, totals, request.user),
+        "reasons": batch_totals.reasons(found),
+        "warnings": batch_totals.warnings(found, totals, request.user),
         "events": found.events.select_related("by").order_by("-pk")[:50],
     }
     return render(request, "training/batch_plan.html", context, status=status)
@@ -189,7 +197,7 @@ def change(request: PageRequest, pk: int) -> HttpResponse:
         except (batches.NotPossible, CannotPlan, ParameterErrors) as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, "The plan is made anew." if found.is_planned else "Changed.")
+            messages.success(request, "The plan is being made anew." if found.is_planning else "Changed.")
             return redirect(found)
     elif found.is_planned:
         return plan_page(request, found, form, status=422)
@@ -202,18 +210,14 @@ def _discard(found: Batch, _by: Any) -> None:
     batches.discard(found)
 
 
-def _look_again(found: Batch, _by: Any) -> None:
-    batches.look_again(found)
-
-
-#: What a button does, and what is said of it.
+#: What a button does, and what is said of it where the page does not show it anyway.
 VERBS: dict[str, tuple[Callable[[Batch, Any], object], str]] = {
-    "begin": (batches.begin, "The batch has begun."),
-    "look-again": (_look_again, "Every actor was looked at again."),
+    "begin": (batches.begin, ""),
+    "look-again": (batches.look_again, ""),
     "pause": (batches.pause, "Paused: nothing more is launched, and trainings that run go on."),
     "resume": (batches.resume, "It goes on."),
     "cancel": (batches.cancel, "Cancelled. Trainings that ran are being stopped."),
-    "retry": (batches.retry_failed, "They wait for their turn again."),
+    "retry": (batches.retry_failed, ""),
     "discard": (_discard, "The plan is gone."),
 }
 
@@ -231,7 +235,8 @@ def act(request: PageRequest, pk: int, verb: str) -> HttpResponse:
     except (batches.NotPossible, CannotPlan, ParameterErrors) as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, said)
+        if said:
+            messages.success(request, said)
         if verb == "discard":
             return redirect("batches")
     return redirect(found)

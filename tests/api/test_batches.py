@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from tests.factories import make_actor
-from tests.training.batch_steps import begun, end_all, plan, states
-from training import batch_launches
+from tests.training.batch_steps import begun, end_all, look_at_all, plan, states
+from training import batch_api, batch_launches
 from training.models import Batch, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
@@ -37,9 +37,16 @@ def test_a_batch_is_planned_begun_followed_and_done(client: Client, admin_user: 
     body = {"actors": [actor.pk for actor in actors], "parameters": {"max_train_steps": 40}, "name": "Night"}
     made = send(client, "POST", "/api/batches", body)
     assert made.status_code == 201
-    assert (made.json()["state"], made.json()["counts"]) == ("planned", {"planned": 1, "blocked": 1})
+    asked = {"asked": "plan", "total": 2, "looked": 0, "ready": 0, "trouble": ""}
+    assert (made.json()["state"], made.json()["planning"]) == ("planning", asked)
     address = f"/api/batches/{made.json()['id']}"
-    assert send(client, "POST", f"{address}/begin").json()["state"] == "running"
+    look_at_all()
+    found = client.get(address).json()
+    assert (found["state"], found["counts"]) == ("planned", {"planned": 1, "blocked": 1})
+    assert found["planning"]["asked"] == ""
+    assert send(client, "POST", f"{address}/begin").json()["state"] == "planning"
+    look_at_all()
+    assert client.get(address).json()["state"] == "running"
     batch_launches.advance()
     version = TrainingVersion.objects.get()
     assert (version.created_by, version.max_train_steps) == (admin_user, 40)
@@ -66,6 +73,33 @@ def test_a_plan_that_is_not_kept_says_what_it_would_be(client: Client, settings:
     assert found["items"][1]["reason"].startswith("Only 3 images")
     assert float(found["cost"]) == pytest.approx(float(found["items"][0]["cost"]))
     assert not Batch.objects.exists()
+
+
+def test_more_than_five_hundred_are_not_planned_while_somebody_waits(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_api, "MOST_AT_ONCE", 1)
+    answer = send(client, "POST", "/api/batches/plan", {"actors": [make_actor().pk, make_actor().pk]})
+    assert answer.status_code == 400
+    assert "choose at most 1, or POST /api/batches, which plans in the background" in answer.json()["detail"]
+
+
+def test_one_actor_of_a_plan_gets_values_of_its_own_or_is_left_out(client: Client) -> None:
+    batch = plan(2)
+    actor = batch.items.all()[0].actor_id
+    address = f"/api/batches/{batch.pk}/items/{actor}"
+    changed = send(client, "PATCH", address, {"own_values": {"max_train_steps": 60}})
+    assert (changed.status_code, changed.json()["parameters"]["max_train_steps"]) == (200, 60)
+    assert client.get(address).json() == changed.json()
+    refused = send(client, "PATCH", address, {"own_values": {"max_train_steps": 1}})
+    assert (refused.status_code, "max_train_steps" in refused.json()) == (400, True)
+    assert send(client, "PATCH", address, {"left_out": True}).json()["state"] == "left_out"
+    assert send(client, "PATCH", address, {"own_values": {}}).json()["own_values"] == {}
+    assert client.get(f"/api/batches/{batch.pk}/items/999").status_code == 404
+    assert send(client, "POST", f"/api/batches/{batch.pk}/look-again").json()["state"] == "planning"
+    assert send(client, "PATCH", address, {"left_out": False}).status_code == 409
+    look_at_all()
+    assert states(batch) == ["left_out", "planned"]
 
 
 def test_a_batch_with_a_key_is_made_once(client: Client) -> None:
@@ -113,9 +147,11 @@ def test_settings_change_with_the_etag_and_a_plan_is_made_anew(client: Client) -
     tag = client.get(address).headers["ETag"]
     changed = send(client, "PATCH", address, {"preset": "quick", "concurrency": 3}, If_Match=tag)
     assert (changed.status_code, changed.json()["concurrency"]) == (200, 3)
+    look_at_all()
     assert batch.items.get().parameters["max_train_steps"] == 150
     assert send(client, "PATCH", address, {"concurrency": 4}, If_Match=tag).status_code == 412
     send(client, "POST", f"{address}/begin")
+    look_at_all()
     refused = send(client, "PATCH", address, {"preset": "balanced"}, If_Match="*")
     assert (refused.status_code, "can't change any more" in refused.text) == (409, True)
 
@@ -132,8 +168,11 @@ def test_verbs_say_409_with_the_way_out_where_the_state_does_not_allow_them(clie
     batch_launches.advance()
     end_all(batch, Status.FAILED)
     batch_launches.advance()
-    assert send(client, "POST", f"{address}/retry").json()["counts"]["waiting"] >= 1
+    assert send(client, "POST", f"{address}/retry").json()["planning"]["asked"] == "retry"
+    look_at_all()
+    assert client.get(address).json()["counts"]["waiting"] >= 1
     assert send(client, "POST", f"{address}/cancel").json()["state"] == "cancelled"
+    batch_launches.advance()
     assert "launched" not in states(batch)
     planned = plan(1)
     assert send(client, "DELETE", f"/api/batches/{planned.pk}").status_code == 204

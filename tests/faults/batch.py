@@ -1,4 +1,4 @@
-"""Kill the task queue again and again while a batch runs, and prove that no actor was trained twice.
+"""Kill the task queue while a batch is planned and while it runs, and prove that no actor was trained twice.
 
 The real site, the real task queue and the RunPod simulator run as processes, as in ``tests.faults.run``.
 On PostgreSQL: ``python -m tests.postgres python -m tests.faults.batch``.
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from tests.faults.people import People
     from tests.faults.studio import Studio
     from training.models import Batch
+
+
+PLANNING_KILLS = 3
+#: The watchdog looks each minute.
+PATIENCE = 90
 
 
 def main() -> int:
@@ -60,6 +65,7 @@ def run(room: Path, kills: int, actors: int, at_once: int, seed: int) -> int:
         chosen = [actor.pk for actor in people.actors]
         batch = batch_plan.make(chosen, by=None, concurrency=at_once, parameters={"max_train_steps": 60})
         batches.begin(batch, None)
+        kill_while_planning(studio, batch, chance)
         killed = kill_until_done(studio, people, batch, kills, chance)
         rest(studio, people, batch)
         wrong = breaches_of(studio, batch)
@@ -70,6 +76,18 @@ def run(room: Path, kills: int, actors: int, at_once: int, seed: int) -> int:
     print(f"decisions of people: {dict(Counter(people.decisions))}")
     print(*wrong or ["Every promise holds."], sep="\n")
     return 1 if wrong else 0
+
+
+def kill_while_planning(studio: Studio, batch: Batch, chance: random.Random) -> None:
+    """A task that was taken and died comes back after ten minutes: the sweep has to find the batch."""
+    for _ in range(PLANNING_KILLS):
+        time.sleep(chance.uniform(0, 1.5))
+        studio.kill("tasks")
+        studio.start("tasks")
+    end = time.monotonic() + PATIENCE
+    while batch.is_planning and time.monotonic() < end:
+        time.sleep(0.1)
+        batch.refresh_from_db()
 
 
 def kill_until_done(

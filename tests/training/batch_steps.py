@@ -4,25 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from actors.models import Actor
 from tests.factories import make_actor
-from training import batch_launches, batch_plan, batches
+from training import batch_launches, batch_plan, batch_planning, batches
 from training.models import Batch, BatchItem, Status, TrainingVersion
 
 
 def plan(actors: int | list[Actor] = 3, **settings: Any) -> Batch:
     """A planned batch of so many actors that can start, or of these."""
+    return looked_at(asked(actors, **settings))
+
+
+def asked(actors: int | list[Actor] = 3, **settings: Any) -> Batch:
+    """The choice alone: the task queue has not looked at anybody yet."""
     people = [make_actor() for _ in range(actors)] if isinstance(actors, int) else actors
     return batch_plan.make([actor.pk for actor in people], by=settings.pop("by", None), **settings)
+
+
+def looked_at(batch: Batch) -> Batch:
+    """What the task queue does with what was asked of it."""
+    batch_planning.run(batch.pk)
+    batch.refresh_from_db()
+    return batch
+
+
+def look_at_all() -> None:
+    """The same for every batch."""
+    for batch in Batch.objects.exclude(planning__asked=""):
+        looked_at(batch)
+
+
+def begin(batch: Batch, by: User | None = None) -> Batch:
+    """Asked to begin, and begun."""
+    batches.begin(batch, by)
+    return looked_at(batch)
+
+
+def retry(batch: Batch) -> int:
+    """Asked to try the failed again; how many wait for it then."""
+    batches.retry_failed(batch, None)
+    return looked_at(batch).planning.ready
 
 
 def begun(actors: int | list[Actor] = 3, **settings: Any) -> Batch:
     """A batch that runs; nothing is launched yet."""
     batch = plan(actors, **settings)
-    batches.begin(batch, batch.created_by)
-    return batch
+    return begin(batch, batch.created_by)
 
 
 def end(item: BatchItem, status: str = Status.COMPLETED, **changes: Any) -> None:

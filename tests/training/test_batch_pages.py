@@ -19,9 +19,9 @@ from pytest_django.fixtures import Settings
 
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
-from tests.training.batch_steps import begun, end_all, plan, states
+from tests.training.batch_steps import asked, begin, begun, end_all, look_at_all, looked_at, plan, states
 from training import batch_choice, batch_launches, batches
-from training.models import Batch, BatchItem, Status, TrainingVersion
+from training.models import Batch, BatchItem, Planning, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[str], Client]
@@ -46,7 +46,7 @@ def sign_in(db: None) -> SignIn:
 def pages() -> list[str]:
     running = begun(2)
     batch_launches.advance()
-    return ["/batches/", plan(2).get_absolute_url(), running.get_absolute_url()]
+    return ["/batches/", *(each.get_absolute_url() for each in (asked(2), plan(2), running))]
 
 
 def test_a_viewer_reads_every_page_and_can_do_nothing(sign_in: SignIn) -> None:
@@ -89,7 +89,7 @@ def test_empty_states_say_what_a_batch_is(sign_in: SignIn) -> None:
     assert 'value="fit" disabled' in text
 
 
-@pytest.mark.parametrize("name", ["plan", "live", "list"])
+@pytest.mark.parametrize("name", ["planning", "plan", "live", "list"])
 def test_a_page_takes_as_many_queries_for_40_actors_as_for_4(
     admin_client: Client, settings: Settings, name: str
 ) -> None:
@@ -101,8 +101,10 @@ def test_a_page_takes_as_many_queries_for_40_actors_as_for_4(
         for _ in range(actors if name == "list" else 1):
             people = [make_actor(images=12) for _ in range(2 if name == "list" else actors)]
             batch = plan([*people, make_actor(images=0)], ceiling=Decimal(900), concurrency=actors)
+            if name == "planning":
+                batches.look_again(batch, None)
             if name == "live":
-                batches.begin(batch, None)
+                begin(batch)
                 batch_launches.advance()
         page = "/batches/" if name == "list" else batch.get_absolute_url()
         admin_client.get(page)
@@ -121,7 +123,7 @@ def test_a_list_takes_ids_and_names_keeps_their_order_and_names_the_unknown(admi
     text = f"{third.number}, {first.name}\n{second.pk} nobody 99999 {first.pk}"
     answer = admin_client.post(NEW, {"source": "list", "ids": text}, follow=True)
     batch = Batch.objects.get()
-    assert [item.actor for item in batch.items.order_by("position")] == [third, first, second]
+    assert batch.planning.chosen == [third.pk, first.pk, second.pk]
     assert "No actor has the id or name: nobody, 99999." in answer.text
     assert batch.events.last().message.endswith("nobody, 99999.")  # type: ignore[union-attr]
 
@@ -133,7 +135,7 @@ def test_a_csv_file_is_read_by_its_id_column(admin_client: Client, separator: st
     content = "\ufeff" + "\r\n".join(separator.join(row) for row in rows)
     upload = SimpleUploadedFile("actors.csv", content.encode())
     admin_client.post(NEW, {"source": "list", "csv": upload})
-    assert BatchItem.objects.count() == 2
+    assert Batch.objects.get().planning.total == 2
 
 
 @pytest.mark.parametrize("text", ["", "nobody", "\x00\ud83d", '"unclosed' + "x" * 200_000, "-1 1e5 ²"])
@@ -148,6 +150,7 @@ def test_the_librarys_filters_choose(admin_client: Client) -> None:
     chosen = make_actor(sex="male")
     make_actor(sex="female")
     admin_client.post(NEW, {"source": "filter", "query": "?sex=male"})
+    look_at_all()
     assert BatchItem.objects.get().actor == chosen
     page = admin_client.get(NEW, {"query": "?sex=male"})
     assert "Plan for these 1" in page.text
@@ -169,7 +172,7 @@ def test_boxes_of_the_library_choose_without_a_script(admin_client: Client) -> N
     library = admin_client.get("/actors/").text
     assert library.count('name="actor"') == 3
     admin_client.post(NEW, {"actor": [actors[0].pk, actors[2].pk], "ids": ""})
-    assert {item.actor for item in BatchItem.objects.all()} == {actors[0], actors[2]}
+    assert Batch.objects.get().planning.chosen == [actors[0].pk, actors[2].pk]
 
 
 def test_viewers_see_no_boxes(sign_in: SignIn) -> None:
@@ -177,7 +180,70 @@ def test_viewers_see_no_boxes(sign_in: SignIn) -> None:
     assert 'name="actor"' not in sign_in("Viewer").get("/actors/").text
 
 
+# While the plan is made
+
+
+def test_the_page_says_how_far_the_plan_is_and_turns_into_it_by_itself(admin_client: Client) -> None:
+    batch = asked([make_actor(), make_actor(images=0)])
+    address, poll = batch.get_absolute_url(), {"HX-Request": "true", "HX-Target": "planning"}
+    page = admin_client.get(address).text
+    assert "of 2 actors looked at" in page
+    assert "parameters, time and cost" in page
+    part = admin_client.get(address, headers=poll)
+    assert "<html" not in part.text
+    assert 'hx-trigger="every 1s, wake"' in part.text
+    batches.begin(batch, None)
+    assert "then the batch begins by itself" in admin_client.get(address).text
+    looked_at(batch)
+    assert admin_client.get(address, headers=poll).headers["HX-Refresh"] == "true"
+    assert "0</b>" not in admin_client.get(address).text
+
+
+def test_a_plan_that_nobody_makes_says_what_it_waits_for(admin_client: Client) -> None:
+    batch = asked(1)
+    assert "has not taken it up yet" not in admin_client.get(batch.get_absolute_url()).text
+    Planning.objects.update(asked_at=timezone.now() - timedelta(minutes=1))
+    assert "has not taken it up yet" in admin_client.get(batch.get_absolute_url()).text
+    admin_client.post(reverse("batch-act", args=[batch.pk, "discard"]))
+    assert not Batch.objects.exists()
+
+
+def test_why_a_batch_has_not_begun_stands_above_its_plan(admin_client: Client) -> None:
+    batch = begin(plan([make_actor(images=0)]))
+    text = admin_client.get(batch.get_absolute_url()).text
+    assert "None of its actors can start. The plan says why, and what mends it." in text
+    assert "Look at all again" in text
+
+
 # The plan
+
+
+def test_one_actor_gets_values_of_its_own_or_is_left_out(admin_client: Client) -> None:
+    batch = plan(2, parameters={"network_dim": "32"})
+    actor = batch.items.all()[0].actor
+    address = reverse("batch-item", args=[batch.pk, actor.pk])
+    assert 'placeholder="32"' in admin_client.get(address).text
+    sent = {"max_train_steps": "60", "back": "?show=ready"}
+    answer = admin_client.post(address, sent)
+    assert answer.headers["Location"] == f"{batch.get_absolute_url()}?show=ready#a{actor.pk}"
+    assert batch.items.all()[0].parameters["max_train_steps"] == 60
+    text = admin_client.get(batch.get_absolute_url()).text
+    assert "Its own values: max_train_steps" in text
+    wrong = admin_client.post(address, {"max_train_steps": "1"})
+    assert (wrong.status_code, "Steps must be a whole number from 20" in wrong.text) == (422, True)
+    admin_client.post(address, {"then": "leave-out", "back": "//elsewhere"})
+    assert states(batch) == ["left_out", "planned"]
+    text = admin_client.get(batch.get_absolute_url()).text
+    assert f"Take {actor.number} in again" in text
+    assert "1 is left out." in text
+    admin_client.post(address, {"then": "take-in"})
+    assert states(batch) == ["planned", "planned"]
+    begin(batch)
+    refused = admin_client.post(address, {"then": "leave-out"}, follow=True)
+    assert "the plan is fixed" in refused.text
+    assert "the plan is fixed" in admin_client.get(address, follow=True).text
+    assert states(batch) == ["waiting", "waiting"]
+    assert admin_client.get(reverse("batch-item", args=[batch.pk, 999])).status_code == 404
 
 
 def test_the_plan_shows_parameters_times_sums_and_reasons(admin_client: Client, settings: Settings) -> None:
@@ -219,6 +285,7 @@ def test_settings_of_the_plan_are_saved_and_the_plan_is_made_anew(admin_client: 
     )
     assert batch.starts_at
     assert batch.starts_at.isoformat() == "2027-01-01T00:00:00+00:00"
+    look_at_all()
     assert batch.items.get().parameters["max_train_steps"] == 50
 
 
@@ -252,6 +319,7 @@ def test_buttons_do_what_they_say(admin_client: Client) -> None:
 
     def press(verb: str) -> str:
         answer = admin_client.post(reverse("batch-act", args=[batch.pk, verb]), follow=True)
+        look_at_all()
         batch.refresh_from_db()
         return str(answer.text)
 
@@ -265,7 +333,7 @@ def test_buttons_do_what_they_say(admin_client: Client) -> None:
     press("resume")
     end_all(batch, Status.FAILED, error="Out of memory.")
     batch_launches.advance()
-    assert "They wait for their turn again." in press("retry")
+    assert "looked at again: 0 of 3" in press("retry")
     assert states(batch)[0] == "waiting"
     press("cancel")
     assert batch.state == "cancelled"

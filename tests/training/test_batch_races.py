@@ -13,9 +13,9 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from tests.factories import make_actor
-from tests.training.batch_steps import begun, plan, states
+from tests.training.batch_steps import asked, begun, looked_at, plan, states
 from tests.training.ready import recommended
-from training import batch_launches, batches, launch
+from training import batch_launches, batch_plan, batch_planning, batches, launch
 from training.models import BatchItem, TrainingVersion
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -84,12 +84,62 @@ def test_four_sweeps_at_once_keep_to_the_places_and_launch_nobody_twice() -> Non
     assert batch.events.filter(message__startswith="Done").count() == 1
 
 
+def test_four_tasks_at_once_make_one_plan_begin_once_and_try_again_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_planning, "AT_ONCE", 3)
+    looks = []
+    real = batch_plan.evaluate
+    monkeypatch.setattr(batch_plan, "evaluate", lambda *a, **k: looks.append(list(a[0])) or real(*a, **k))
+    batch = asked([*(make_actor() for _ in range(8)), make_actor(images=0)])
+
+    def all_four() -> list[int]:
+        looks.clear()
+        assert all_at_once(*[lambda: batch_planning.run(batch.pk)] * 4) == []
+        batch.refresh_from_db()
+        return [actor for look in looks for actor in look]
+
+    assert all_four() == batch.planning.chosen
+    assert states(batch) == ["planned"] * 8 + ["blocked"]
+    assert batch.items.count() == 9
+    batches.begin(batch, None)
+    assert all_four() == batch.planning.chosen
+    assert Counter(states(batch)) == {"waiting": 8, "blocked": 1}
+    batch.items.filter(state="waiting").update(state="failed")
+    batches.retry_failed(batch, None)
+    assert all_four() == batch.planning.chosen
+    assert Counter(states(batch)) == {"waiting": 8, "blocked": 1}
+    said = list(batch.events.values_list("message", flat=True))
+    assert [words.split()[0] for words in said] == ["Planned:", "Begun", "Tries"]
+
+
+def test_people_who_begin_change_and_discard_at_one_moment_leave_something_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_planning, "AT_ONCE", 2)
+    batch = asked(6)
+    raised = all_at_once(
+        *[lambda: batch_planning.run(batch.pk)] * 2,
+        *[lambda: batches.begin(batch, None)] * 2,
+        lambda: batches.change(batch, None, preset="quick"),
+    )
+    assert all(isinstance(error, batches.NotPossible) for error in raised)
+    looked_at(batch)
+    assert (batch.state, set(states(batch))) == ("running", {"waiting"})
+    steps = {item.parameters["max_train_steps"] for item in batch.items.all()}
+    assert len(steps) == 1
+
+
 def test_an_actor_of_two_batches_that_begin_at_once_is_in_one_of_them() -> None:
     actors = [make_actor() for _ in range(8)]
     found = [plan(actors, name=f"Batch {number}") for number in range(4)]
     own = [plan([make_actor(), *actors]) for _ in range(2)]
-    raised = all_at_once(*(lambda each=each: batches.begin(each, None) for each in [*found, *own]))
-    assert all(isinstance(error, batches.NotPossible) for error in raised)
+    everyone = [*found, *own]
+    assert all_at_once(*(lambda each=each: batches.begin(each, None) for each in everyone)) == []
+    assert all_at_once(*(lambda each=each: batch_planning.run(each.pk) for each in everyone)) == []
+    for each in everyone:
+        each.refresh_from_db()
+        assert each.planning.trouble.startswith("None of its actors") == (each.state == "planned")
     held = BatchItem.objects.filter(state="waiting").values_list("actor_id", flat=True)
     assert set(Counter(held).values()) == {1}
     assert {actor.pk for actor in actors} <= set(held)
@@ -101,6 +151,7 @@ def test_a_cancellation_in_the_middle_of_launches_leaves_nothing_training() -> N
     steps = [lambda: batch_launches.launch_next(batch, now)] * 8
     raised = all_at_once(*steps, lambda: batches.cancel(batch, None), *steps)
     assert raised == []
+    batch_launches.advance()
     batch_launches.advance()
     assert not TrainingVersion.objects.active().exists()
     assert set(states(batch)) == {"cancelled"}

@@ -15,7 +15,18 @@ from django_q.models import OrmQ
 from pytest_django.fixtures import Settings
 
 from tests.factories import make_actor, make_version
-from tests.training.batch_steps import begun, end, end_all, plan, run_through, states
+from tests.training.batch_steps import (
+    asked,
+    begin,
+    begun,
+    end,
+    end_all,
+    looked_at,
+    plan,
+    retry,
+    run_through,
+    states,
+)
 from tests.training.ready import sweep_once
 from training import batch_launches, batch_plan, batches, launch
 from training.base_models import EMBEDDED
@@ -95,12 +106,20 @@ def test_a_plan_of_nobody_is_refused() -> None:
         plan([])
 
 
-def test_a_plan_of_forty_takes_as_many_queries_as_one_of_ten() -> None:
+@pytest.mark.parametrize("step", [asked, looked_at, begin, retry, batches.cancel])
+def test_every_step_takes_as_many_queries_for_forty_as_for_ten(step: Any) -> None:
     def queries(actors: int) -> int:
         people = [make_actor(images=12 + number % 5) for number in range(actors)]
         make_version(people[0], status=Status.TRAINING)
+        batch = asked(people)
+        if step is not looked_at:
+            looked_at(batch)
+        if step in (retry, batches.cancel):
+            begin(batch)
+        if step is retry:
+            batch.items.update(state="failed")
         with CaptureQueriesContext(connection) as captured:
-            plan(people)
+            step(people) if step is asked else step(batch, None) if step is batches.cancel else step(batch)
         return len(captured)
 
     queries(2)
@@ -119,13 +138,15 @@ def test_a_plan_is_made_anew_when_its_preset_changes_or_images_arrive() -> None:
     later = make_actor(images=3)
     batch = plan([make_actor(), later])
     batches.change(batch, None, preset="thorough")
+    assert looked_at(batch).state == "planned"
     assert batch.items.all()[0].parameters["max_train_steps"] == STEPS * 1.5
     later.dataset.images.all().delete()
     later.dataset.delete()
     fit = make_actor()
     fit.dataset.actor = later
     fit.dataset.save()
-    batches.look_again(batch)
+    batches.look_again(batch, None)
+    looked_at(batch)
     assert states(batch) == ["planned", "planned"]
 
 
@@ -183,14 +204,14 @@ def test_the_sweep_begins_ends_and_has_nothing_left(django_capture_on_commit_cal
 def test_an_actor_is_in_one_running_batch_only() -> None:
     actor = make_actor()
     first, second = plan([actor, make_actor()], name="Night"), plan([actor, make_actor()])
-    batches.begin(first, None)
-    batches.begin(second, None)
+    begin(first)
+    begin(second)
     assert states(second) == ["blocked", "waiting"]
     assert "The batch “Night” has this actor." in second.items.all()[0].reason
     with pytest.raises(IntegrityError), transaction.atomic():
         second.items.filter(actor=actor).update(state="waiting")
     batches.cancel(first, None)
-    assert batches.retry_failed(second, None) == 1
+    assert retry(second) == 1
 
 
 def test_an_actor_that_somebody_else_trains_meanwhile_is_left_out_with_the_reason() -> None:
@@ -207,10 +228,11 @@ def test_an_actor_that_somebody_else_trains_meanwhile_is_left_out_with_the_reaso
 
 def test_a_batch_none_of_whose_actors_can_start_does_not_begin() -> None:
     batch = plan([make_actor(images=0)])
-    with pytest.raises(batches.NotPossible, match="None of its actors can start"):
-        batches.begin(batch, None)
-    batch.refresh_from_db()
+    begin(batch)
     assert batch.state == "planned"
+    assert batch.planning.trouble.startswith("None of its actors can start.")
+    batches.look_again(batch, None)
+    assert looked_at(batch).planning.trouble == ""
 
 
 def test_a_paused_batch_launches_nothing_while_its_trainings_go_on() -> None:
@@ -238,29 +260,25 @@ def test_a_paused_batch_whose_last_training_ends_is_done() -> None:
 def test_cancelling_ends_what_waits_and_what_trains() -> None:
     batch = begun(3)
     batch_launches.advance()
-    batches.cancel(batch, None)
-    assert states(batch) == ["cancelled"] * 3
-    assert TrainingVersion.objects.get().status == Status.CANCELLED
+    person = User.objects.create_superuser("ines")
+    batches.cancel(batch, person)
+    assert states(batch) == ["launched", "cancelled", "cancelled"]
     batch_launches.advance()
-    assert TrainingVersion.objects.count() == 1
+    batch_launches.advance()
+    assert states(batch) == ["cancelled"] * 3
+    version = TrainingVersion.objects.get()
+    assert version.status == Status.CANCELLED
+    assert version.events.get(kind="cancelled").by == person
     assert batch.events.last().message == "Cancelled; 2 actors were not begun"  # type: ignore[union-attr]
 
 
-def test_a_cancellation_that_was_killed_half_way_is_finished_by_the_sweep() -> None:
-    batch = begun(1)
-    batch_launches.advance()
-    Batch.objects.update(state="cancelled")
-    batch_launches.advance()
-    assert TrainingVersion.objects.get().status == Status.CANCELLED
-    assert states(batch) == ["cancelled"]
-
-
-@pytest.mark.parametrize("state", ["planned", "running", "paused", "done", "cancelled"])
+@pytest.mark.parametrize("state", ["planning", "planned", "running", "paused", "done", "cancelled"])
 def test_each_state_says_what_it_does_not_allow(state: str) -> None:
     batch = plan(2)
     Batch.objects.update(state=state)
     allowed = {
-        "planned": {"begin", "discard"},
+        "planning": {"begin", "discard"},
+        "planned": {"begin", "discard", "look_again", "edit"},
         "running": {"pause", "cancel"},
         "paused": {"resume", "cancel"},
         "done": set(),
@@ -273,6 +291,8 @@ def test_each_state_says_what_it_does_not_allow(state: str) -> None:
         "cancel": lambda: batches.cancel(batch, None),
         "discard": lambda: batches.discard(batch),
         "retry": lambda: batches.retry_failed(batch, None),
+        "look_again": lambda: batches.look_again(batch, None),
+        "edit": lambda: batches.edit_item(batch, batch.items.all()[0].actor_id, None, left_out=True),
     }
     for name in verbs.keys() - allowed:
         with pytest.raises(batches.NotPossible):
@@ -293,7 +313,7 @@ def test_failed_ones_are_tried_again_as_new_versions_that_repeat_the_old() -> No
     item = batch.items.all()[0]
     failed = item.version
     assert item.reason == "Out of memory."
-    assert batches.retry_failed(batch, None) == 1
+    assert retry(batch) == 1
     assert batch.state == "running"
     batch_launches.advance()
     item.refresh_from_db()
@@ -382,7 +402,7 @@ def test_failed_attempts_stay_in_the_bill(priced: None) -> None:
     batch_launches.advance()
     end_all(batch, Status.FAILED, execution_ms=70_000)
     batch_launches.advance()
-    batches.retry_failed(batch, None)
+    retry(batch)
     run_through(batch, execution_ms=100_000)
     assert batch.items.get().spent == Decimal("1.7000")
 

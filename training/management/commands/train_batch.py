@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from training import batch_choice, batch_launches, batch_plan, batches
+from training import batch_choice, batch_launches, batch_plan, batch_planning, batches
 from training.batch_choice import Choice
+from training.batch_recipe import Recipe
 from training.management.commands.train_actor import find_person, look, parse
 from training.models import Batch, TrainingVersion
 from training.parameters import ParameterErrors
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 LOOK_SECONDS = 2
 
@@ -71,14 +76,23 @@ class Command(BaseCommand):
             batch = batch_plan.make(chosen.ids, by=by, name=options["name"], **settings)
         except (batch_plan.CannotPlan, ParameterErrors) as error:
             raise CommandError(str(error)) from error
-        try:
-            batches.begin(batch, by)
-        except batches.NotPossible as error:
-            batches.discard(batch)
-            raise CommandError(str(error)) from error
+        self.begin(batch, by)
         self.stdout.write(f"Batch {batch.pk} “{batch.name}” has begun: {batch.counts_in_words()}.")
         if wait:
             self.wait(batch)
+
+    def begin(self, batch: Batch, by: User | None) -> None:
+        """Looks at the actors in this process: no task queue has to run."""
+        trouble = ""
+        try:
+            batches.begin(batch, by)
+            batch_planning.run(batch.pk, seconds=math.inf)
+        except batches.NotPossible as error:
+            trouble = str(error)
+        batch.refresh_from_db()
+        if trouble := trouble or batch.planning.trouble:
+            batches.discard(batch)
+            raise CommandError(trouble)
 
     def choose(self, options: dict[str, Any]) -> Choice:
         """Everyone who is named; unknown names end it before anything begins."""
@@ -104,7 +118,7 @@ class Command(BaseCommand):
     def show(self, batch: Batch, chosen: Choice) -> None:
         """The plan as a table, and its sums."""
         batch_plan.check_limits(batch)
-        items = batch_plan.evaluate(chosen.ids, batch_plan.Recipe(batch.preset, batch.parameters))
+        items = batch_plan.evaluate(chosen.ids, Recipe(batch.preset, batch.parameters))
         for item in items:
             about = item.reason
             if not about:
