@@ -21,7 +21,7 @@ from training.models import ACTIVE, SampleImage, Status, TrainingEvent, Training
 #: The fragments of the page, by the id of their element.
 PARTS = ("head", "asks", "progress", "samples", "loss", "console")
 #: Seconds between two polls: a short training is followed closely, a long one once per percent.
-SOONEST, LATEST, IN_QUEUE = 5, 10, 5
+SOONEST, LATEST, IN_QUEUE = 6, 10, 5
 #: What only the clock changes (a place in the queue, an estimated step, when a person may decide).
 CLOCK_SECONDS = 10
 #: A chart is drawn anew at most this often.
