@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -20,14 +19,10 @@ from training import batch_plan
 from training.batch_models import HOLDING, OPEN, Batch, BatchItem, BatchState, ItemState
 from training.batch_plan import CannotPlan
 from training.parameters import ParameterErrors
-from training.planning_models import PATIENCE, Asked, Planning
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+from training.planning_models import PATIENCE, TASK, Asked, Planning
 
 log = logging.getLogger(__name__)
 
-TASK = "training.batch_planning.run"
 #: Looked at in one transaction: few enough that nobody who wants the batch's row waits long.
 AT_ONCE = 500
 #: How long one task goes on before it hands over to the next, so that other tasks get their turn.
@@ -37,17 +32,6 @@ TOO_MANY_FAILURES = 5
 #: Batches with the same actors may begin at the same moment: the next look sees who was faster.
 RACES = 5
 TAKEN = "Other batches with the same actors begin right now. Try again."
-
-
-def ask(batch: Batch, asked: Asked, by: User | None) -> None:
-    """From the first actor on. Call with the batch's row locked."""
-    batch.planning.ask(asked, by, timezone.now())
-    start(batch.pk)
-
-
-def start(pk: int) -> None:
-    """Hands it to the task queue; a lost task is found again by the sweep."""
-    transaction.on_commit(lambda: async_task(TASK, pk))
 
 
 def run(pk: int, seconds: float = TASK_SECONDS) -> None:

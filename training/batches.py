@@ -65,7 +65,7 @@ def begin(batch: Batch, by: User | None) -> None:
 def _plan(row: Batch, asked: Asked, by: User | None) -> None:
     row.state = BatchState.PLANNING
     row.save(update_fields=["state"])
-    batch_planning.ask(row, asked, by)
+    row.planning.ask(asked, by, timezone.now())
 
 
 @transaction.atomic
@@ -178,7 +178,7 @@ def retry_failed(batch: Batch, by: User | None) -> None:
         raise NotPossible("Its stop time has passed. Choose a later one, or none, first.")
     if not row.items.filter(state__in=(ItemState.FAILED, ItemState.BLOCKED)).exists():
         raise NotPossible("No actor of it failed or could not start.")
-    batch_planning.ask(row, Asked.RETRY, by)
+    row.planning.ask(Asked.RETRY, by, timezone.now())
     batch.refresh_from_db()
 
 

@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django_q.tasks import async_task
 
 from training.batch_models import MOST_ACTORS, Batch
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+TASK = "training.batch_planning.run"
 #: What was asked is done at once where a task process is free; after so long the sweep asks again.
 PATIENCE = timedelta(seconds=10)
 
@@ -60,11 +62,12 @@ class Planning(models.Model):
         return f"{self.asked or 'nothing'} asked of {self.batch_id}"
 
     def ask(self, asked: Asked, by: User | None, now: datetime) -> None:
-        """From the first actor on. Call with the batch's row locked."""
+        """From the first actor on, by the task queue. Call with the batch's row locked."""
         self.asked, self.asked_by, self.asked_at = asked, by, now
         self.looked = self.ready = self.failures = 0
         self.due_at, self.trouble = now + PATIENCE, ""
         self.save()
+        transaction.on_commit(lambda: async_task(TASK, self.pk))
 
     def end(self, trouble: str = "") -> None:
         """Nothing is asked any more; ``trouble`` says why it came to nothing."""

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from actors.models import Actor
 from tests.factories import make_actor
-from training import batch_launches, batch_plan, batch_planning, batches
+from training import batch_launches, batch_plan, batch_planning, batches, paid
 from training.models import Batch, BatchItem, Status, TrainingVersion
 
 
@@ -59,6 +59,8 @@ def end(item: BatchItem, status: str = Status.COMPLETED, **changes: Any) -> None
     """The item's training ends now, as if the endpoint had said so."""
     versions = TrainingVersion.objects.filter(batch_item=item)
     versions.update(status=status, finished_at=timezone.now(), **changes)
+    for version in versions:
+        paid.keep_bill(version)
 
 
 def end_all(batch: Batch, status: str = Status.COMPLETED, **changes: Any) -> None:

@@ -15,7 +15,7 @@ from tests.factories import make_actor, make_version
 from tests.training.batch_steps import asked, begin, begun, looked_at, plan, retry, states
 from training import batch_launches, batch_plan, batch_planning, batches
 from training.models import Batch, Planning, Preset, Status
-from training.planning_models import PATIENCE
+from training.planning_models import PATIENCE, TASK
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def test_a_choice_is_kept_at_once_and_the_task_queue_is_asked(
         batch = asked([*actors, actors[0]])
     assert (batch.state, batch.name, batch.items.count()) == ("planning", "3 actors", 0)
     assert batch.planning.chosen == [actor.pk for actor in actors]
-    assert queued() == [batch_planning.TASK]
+    assert queued() == [TASK]
 
 
 @pytest.mark.usefixtures("two_at_once")
@@ -84,10 +84,13 @@ def test_a_task_that_is_killed_anywhere_is_found_by_the_sweep_and_goes_on(
     OrmQ.objects.all().delete()
     assert Planning.objects.get().looked == 2 * dies_at
     assert batch_launches.is_hungry(timezone.now())
-    batch_launches.advance()
+    look = (
+        batch_launches.advance if what == "plan" else batch_planning.rescue
+    )  # of those it would launch some
+    look(timezone.now())
     assert queued() == []  # its task may still be at it
-    batch_launches.advance(timezone.now() + PATIENCE)
-    assert queued() == [batch_planning.TASK]
+    look(timezone.now() + PATIENCE)
+    assert queued() == [TASK]
     looked_at(batch)
     assert states(batch) == ["planned" if what == "plan" else "waiting"] * 6
     assert (batch.state, batch.planning.asked) == ("planned" if what == "plan" else "running", "")
@@ -98,7 +101,7 @@ def test_a_task_that_is_killed_anywhere_is_found_by_the_sweep_and_goes_on(
 def test_a_task_hands_over_to_the_next_before_it_holds_others_up() -> None:
     batch = asked(5)
     batch_planning.run(batch.pk, seconds=0)
-    assert queued() == [batch_planning.TASK]
+    assert queued() == [TASK]
     assert looked_at(batch).state == "planned"
 
 
@@ -252,8 +255,7 @@ def test_an_actor_that_is_left_out_is_neither_counted_nor_trained_nor_tried_agai
     assert states(batch) == ["left_out", "planned"]
     begin(batch)
     assert batch.events.last().message == "Begun with 1 of 2 actors"  # type: ignore[union-attr]
-    batch_launches.advance()
-    batch.items.filter(state="launched").update(state="failed")
+    batch.items.filter(state="waiting").update(state="failed")
     retry(batch)
     assert states(batch) == ["left_out", "waiting"]
 

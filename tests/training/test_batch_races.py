@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from tests.factories import make_actor
-from tests.training.batch_steps import asked, begun, looked_at, plan, states
+from tests.training.batch_steps import asked, begun, end_all, looked_at, plan, states
 from tests.training.ready import recommended
 from training import batch_launches, batch_plan, batch_planning, batches, launch
 from training.models import BatchItem, TrainingVersion
@@ -61,9 +61,8 @@ def test_fifty_launches_racing_for_the_last_ten_dollars_never_cross_the_ceiling(
     assert batch.committed() == batch.ceiling
     assert TrainingVersion.objects.count() == 10
     # The ones that ended cheaper than reserved make room for as many as fit, and again no more.
-    launched = batch.items.filter(state="launched")
-    TrainingVersion.objects.update(status="completed", finished_at=now, execution_ms=50_000)
-    assert launched.count() == 10
+    assert batch.items.filter(state="launched").count() == 10
+    end_all(batch, execution_ms=50_000)
     assert all_at_once(*[lambda: batch_launches.advance(now)] * 8) == []
     # Estimates have learned from them: the next ones reserve a little over fifty cents each.
     assert Counter(states(batch)) == {"completed": 10, "launched": 9, "waiting": 31}

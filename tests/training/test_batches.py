@@ -28,7 +28,7 @@ from tests.training.batch_steps import (
     states,
 )
 from tests.training.ready import sweep_once
-from training import batch_launches, batch_plan, batches, launch
+from training import batch_launches, batch_plan, batch_totals, batches, launch
 from training.base_models import EMBEDDED
 from training.models import Batch, BatchItem, Status, TrainingVersion
 from training.parameters import ParameterErrors
@@ -128,7 +128,7 @@ def test_every_step_takes_as_many_queries_for_forty_as_for_ten(step: Any) -> Non
 
 def test_totals_count_what_can_start_and_what_runs_side_by_side(priced: None) -> None:
     batch = plan([make_actor() for _ in range(4)] + [make_actor(images=0)], concurrency=2)
-    found = batch_plan.totals(batch)
+    found = batch_totals.totals(batch)
     assert (found.actors, found.ready, found.blocked) == (5, 4, 1)
     assert found.clock_seconds == pytest.approx(found.seconds / 2)
     assert found.cost == sum(item.cost or 0 for item in batch.items.all())
