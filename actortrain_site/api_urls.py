@@ -17,6 +17,7 @@ router.register("versions", training_api.VersionViewSet, basename="version")
 router.register("previews", preview_api.PreviewViewSet, basename="preview")
 router.register("prompt-sets", preview_api.PromptSetViewSet, basename="prompt-set")
 router.register("batches", batch_api.BatchViewSet, basename="batch")
+router.register("budget-rules", budget_api.BudgetRuleViewSet, basename="budget-rule")
 
 urlpatterns = [
     path("actors/<int:pk>/training-versions", old_paths.TrainingVersionsView.as_view()),

@@ -1,4 +1,4 @@
-"""Two years of trainings by twenty people, on top of ``studio_rows``: what the dashboard counts."""
+"""What the dashboard counts, on top of ``studio_rows``: two years of trainings, with previews and scores."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ UPDATE training_trainingversion SET
   finished_at = launched + (12 + id %% 9) * interval '1 minute',
   execution_ms = 300000 + id * 31 %% 400000,
   delay_ms = 20000 + id * 17 %% 90000,
+  cost_usd = round((325 + id * 31 %% 400000 / 1000) * 0.0005, 4),
+  preview_cost_usd = CASE WHEN id %% 9 > 0 THEN round((20 + id %% 30) * 0.0005, 4) END,
   image_count = 8 + id * 13 %% 70,
   created_by_id = (%s::int[])[1 + id %% {people}],
   preset_revision_id = (%s::int[])[1 + id %% 4],
@@ -41,6 +43,21 @@ FROM (
 ) AS times WHERE id = key
 """
 
+SCORES = """
+INSERT INTO training_versionscore (version_id, value, low, high, pictures, compared_with, reason,
+  bleed_pictures, bleed_reason, scorer, measured_on, yardstick, inputs, at)
+SELECT id, 40 + id % 55, 38 + id % 55, 42 + id % 55, 9, 15, '', 0, '', 'small 1', '', '', '', finished_at
+FROM training_trainingversion WHERE status = 'completed'
+"""
+PREVIEWS = """
+INSERT INTO training_preview (version_id, title, automatic, status, error, stage, log, endpoint_id,
+  request_id, worker_id, execution_ms, cost_usd, poll_failures, presumed, created_at, started_at,
+  finished_at, updated_at)
+SELECT id, 'Standard', true, 'done', '', 'done', '[]', 'local', 'preview ' || id, '', 1000 * (20 + id % 30),
+  preview_cost_usd, 0, false, finished_at, finished_at, finished_at, finished_at
+FROM training_trainingversion WHERE status = 'completed' AND preview_cost_usd IS NOT NULL
+"""
+
 
 def spread() -> None:
     """Over people, presets, sizes and days; every ninth fails. PostgreSQL only."""
@@ -49,5 +66,7 @@ def spread() -> None:
     statement = SPREAD.format(days=DAYS, people=PEOPLE, errors=len(ERRORS))
     with connection.cursor() as cursor:
         cursor.execute(statement, [[person.pk for person in people], presets, list(ERRORS)])
+        for rows in (SCORES, PREVIEWS):
+            cursor.execute(rows)
         cursor.execute("VACUUM ANALYZE")  # autovacuum would do it a minute later
     assert TrainingVersion.objects.filter(status=Status.FAILED).exists()

@@ -44,6 +44,7 @@ PAGES = {
     "API, 30 days": "/api/analytics",
     "CSV by preset, 90 days": "/analytics/presets.csv?days=90",
     "trainings behind a figure": "/activity/?from={year_ago}&to={today}&status=failed&reason=memory",
+    "previews behind a figure": "/previews/?from={year_ago}&to={today}",
     "presets, of all time": "/presets/",
     "a preset, of all time": "/presets/quick",
 }

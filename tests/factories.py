@@ -9,8 +9,9 @@ from typing import Any
 
 from actors.ingest import take_in
 from actors.models import Actor, TrainingDataset, TrainingImage
+from training import paid
 from training.base_models import EMBEDDED, auto_adjust
-from training.models import Status, TrainingVersion
+from training.models import TERMINAL, Status, TrainingVersion
 from worker.portraits import Portrait, paint, random_scene
 
 _ids = count(1)
@@ -71,4 +72,7 @@ def make_version(
         )
     if status in (Status.QUEUED, Status.TRAINING):
         defaults["job_id"] = f"job-{actor.pk}-{number}"
-    return TrainingVersion.objects.create(actor=actor, number=number, status=status, **defaults | fields)
+    version = TrainingVersion.objects.create(actor=actor, number=number, status=status, **defaults | fields)
+    if status in TERMINAL:
+        paid.keep_bill(version)  # as the verbs do that end one
+    return version

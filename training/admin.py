@@ -18,17 +18,26 @@ from actors.admin import ActorAdmin
 from actors.admin_parts import ChoicesList, HistoryAdmin, ReadOnlyAdmin
 from actors.models import Actor
 from actors.permissions import can
-from training import batch_admin, batch_plan, budget_admin, preview_admin  # noqa: F401  # they register pages
+from training import (
+    batch_admin,  # noqa: F401  # these register their pages
+    batch_plan,
+    budget_admin,  # noqa: F401
+    preview_admin,  # noqa: F401
+    score_admin,  # noqa: F401
+)
 from training.models import (
     ParameterDraft,
     SampleImage,
+    Status,
     TrainingEvent,
     TrainingVersion,
+    VersionScore,
     Webhook,
     WebhookDelivery,
 )
 from training.outbox import EVENTS
 from training.parameters import ParameterErrors
+from training.score_queue import measure_later
 
 
 class VersionInline(admin.TabularInline):  # type: ignore[type-arg]
@@ -144,9 +153,18 @@ class TrainingVersionAdmin(HistoryAdmin):
     list_select_related = ("actor", "created_by")
     date_hierarchy = None
     inlines = (EventInline, SampleInline)
-    actions = ("cancel", "check_status")
+    actions = ("cancel", "check_status", "measure")
     editable = ("name", "description")
     exclude = ("loss_history", "log", "stages", "images", "source")
+
+    @admin.display(description="likeness")
+    def likeness(self, version: TrainingVersion) -> SafeString | str:
+        """The score, and the page that says what it was measured on."""
+        score = VersionScore.objects.filter(version=version.pk).first()
+        if score is None:
+            return "not measured"
+        address = reverse("admin:training_versionscore_change", args=[score.pk])
+        return format_html('<a href="{}">{}</a>', address, score.words)
 
     @admin.display(description="version", ordering="number")
     def label(self, version: TrainingVersion) -> str:
@@ -161,7 +179,7 @@ class TrainingVersionAdmin(HistoryAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Everything but what people own."""
         fields = (field.name for field in TrainingVersion._meta.fields)
-        return [name for name in fields if name not in (*self.editable, *self.exclude)]
+        return [*(name for name in fields if name not in (*self.editable, *self.exclude)), "likeness"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Versions come from trainings."""
@@ -176,6 +194,18 @@ class TrainingVersionAdmin(HistoryAdmin):
         """Those that have an end before them."""
         cancelled = sum(version.cancel(by=cast("User", request.user)) for version in versions)
         self.message_user(request, f"{cancelled} of {len(versions)} trainings are cancelled.")
+
+    def has_judge_permission(self, request: HttpRequest) -> bool:
+        """Who may have likeness measured."""
+        return can(request.user, "curate")
+
+    @admin.action(description="Measure likeness", permissions=["judge"])
+    def measure(self, request: HttpRequest, versions: QuerySet[TrainingVersion]) -> None:
+        """The completed ones, by task, as after their training."""
+        completed = list(versions.filter(status=Status.COMPLETED).values_list("pk", flat=True))
+        for pk in completed:
+            measure_later(pk)
+        self.message_user(request, f"{len(completed)} of {len(versions)} trainings are being measured.")
 
     @admin.action(description="Check status", permissions=["stop"])
     def check_status(self, request: HttpRequest, versions: QuerySet[TrainingVersion]) -> None:

@@ -1,61 +1,63 @@
-"""What the database works out and Django has no words for: seconds between two moments, and the median."""
+"""What the database hands over and Django has no words for: moments as numbers, and whole columns."""
 
 from __future__ import annotations
 
 import json
-from statistics import median
 from typing import Any
 
-from django.db.models import Aggregate, FloatField, Func
+import numpy as np
+import numpy.typing as npt
+from django.db.models import Aggregate, BinaryField, FloatField, Func, Value
+from django.db.models.functions import Cast, Coalesce
+
+#: A column: NaN where nothing is known.
+Numbers = npt.NDArray[np.float64]
 
 
-class SecondsBetween(Func):
-    """``SecondsBetween(end, start)``: the end minus the start; NULL when one is missing."""
+class Moment(Func):
+    """A moment as seconds since 1970; NULL stays NULL."""
 
     output_field = FloatField()
-    arity = 2
+    arity = 1
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """A difference is an interval there."""
-        return self.as_sql(
-            compiler,
-            connection,
-            template="EXTRACT(EPOCH FROM (%(expressions)s))::float8",
-            arg_joiner=" - ",
-            **context,
-        )
+        """``DATE_PART`` answers a float; ``EXTRACT`` goes by way of a slow decimal."""
+        return self.as_sql(compiler, connection, template="DATE_PART('epoch', %(expressions)s)", **context)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Moments are text there; a Julian day is exact to 0.1 ms, so what is below one is noise."""
-        return self.as_sql(
-            compiler,
-            connection,
-            template="ROUND((JULIANDAY(%(expressions)s)) * 86400.0, 3)",
-            arg_joiner=") - JULIANDAY(",
-            **context,
+        """Text there, cut off after a millisecond and not rounded: no moment may fall into the next day."""
+        seconds, text = self.copy(), "%(expressions)s"
+        seconds.template = (
+            f"((STRFTIME('%%%%s', SUBSTR({text}, 1, 19)) * 1000 + SUBSTR({text}, 21, 3)) / 1000.0)"
         )
+        return seconds.as_sql(compiler, connection, **context)
 
 
-class Median(Aggregate):
-    """The middle value. SQLite, which has no such thing, hands its values over as one JSON list."""
+class Column(Aggregate):
+    """The values of all rows in one cell, which becomes one array: no row is ever a Python object.
 
-    name = "Median"
-    output_field = FloatField()
+    Columns of one query have their rows in the same order.
+    """
+
+    name = "Column"
+    output_field = BinaryField()
     allow_distinct = False
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Exact: halfway between the two middle values when they are even in number."""
-        ordered = self.copy()  # a filter's clause is put behind the template of the object, not of the call
-        ordered.template = "PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY %(expressions)s)"
-        return ordered.as_sql(compiler, connection, **context)
+        """Eight bytes each, as PostgreSQL sends a float."""
+        value, *rest = self.get_source_expressions()
+        packed = self.copy()
+        known = Coalesce(Cast(value, FloatField()), Value(float("nan"), FloatField()))
+        packed.set_source_expressions([known, *rest])
+        packed.template = "STRING_AGG(FLOAT8SEND(%(expressions)s), ''::BYTEA)"
+        return packed.as_sql(compiler, connection, **context)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """NULLs come along and are left out when it is read."""
+        """A JSON list."""
         return self.as_sql(compiler, connection, function="JSON_GROUP_ARRAY", **context)
 
-    def convert_value(self, value: Any, expression: Any, connection: Any) -> float | None:
-        """The number, whichever way it came."""
+    def convert_value(self, value: Any, expression: Any, connection: Any) -> Numbers:
+        """Whichever way it came; an empty one without rows."""
         if isinstance(value, str):
-            numbers = [number for number in json.loads(value) if number is not None]
-            return float(median(numbers)) if numbers else None
-        return None if value is None else float(value)
+            return np.array(json.loads(value), np.float64)
+        return np.frombuffer(value or b"", ">f8").astype(np.float64)

@@ -1,34 +1,37 @@
-"""The numbers behind the trainings: queries only, each one aggregate. Pages, CSV and API read them.
+"""The numbers behind the trainings. Pages, CSV and API read them.
 
 Two rules hold for all of them. A figure is about the trainings *launched* in a span of days, whenever they
 ended; and the selection it counts is the one its link shows. Costs are what ``costs.bill_of`` says of a
-version, at the price that is configured now, worked out in SQL.
+version: what was paid, and of those that run what they have cost so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models.functions import TruncDay, TruncMonth, TruncWeek
-from django.utils import timezone
+from django.db.models import F, Q
 
 from training import costs, failures
-from training.figures import Figures, measured
+from training.figures import Figures, Trainings, flag
 from training.library import Choice, Filters, Library
 from training.preset_models import PresetRevision
-from training.selection import NONE, SIZES, Selection, size_of_dataset
-from training.spans import Span, Unit
+from training.selection import NONE, SIZE_NAMES, SIZES, Selection, size_of_dataset
+from training.spans import Span, start_of
 
-#: Medians that are shown of each group, of a preset's results, and of all trainings.
-OF_A_GROUP = ("training", "likeness")
-OF_A_PRESET = (*OF_A_GROUP, "median_cost")
-OF_ALL = ("queue", "training", "review", "median_cost")
-TRUNCATED = {"day": TruncDay, "week": TruncWeek, "month": TruncMonth}
+#: What trainings are grouped by, as numbers.
+KEYS: dict[str, Any] = {
+    "person": F("created_by"),
+    "revision": F("preset_revision"),
+    "edited": flag(Q(preset_edited=True)),
+    "size": size_of_dataset(numbered=True),
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Report:
     prices: Prices | None
 
     @property
+    def has_costs(self) -> bool:
+        """Whether anything costs, or has cost, money."""
+        return priced(self.prices, (self.totals, self.before))
+
+    @property
     def actors(self) -> int:
         """Everyone in the library."""
         return sum(state.count for state in self.states)
@@ -109,21 +117,34 @@ class Report:
         return Selection.launched(self.span)
 
 
+def priced(now: Prices | costs.Bill | None, figures: Iterable[Figures]) -> bool:
+    """Whether there are dollars to show: a price is set, or was when something was paid."""
+    return now is not None or any(each.spent is not None for each in figures)
+
+
 def report(span: Span, only: User | None = None) -> Report:
     """Always the same number of queries. ``only``: the one person whose costs may be shown."""
     bill = costs.bill_for(0.0)
+    both = launched(Span(before(span).first, span.last), bill)
+    now = both["launched"] >= start_of(span.first).timestamp()
+    trainings = both.where(now)
     return Report(
         span=span,
         states=states(),
-        totals=totals(span, bill),
-        before=totals(before(span), bill),
-        over_time=over_time(span, bill),
+        totals=trainings.figures(),
+        before=both.where(~now).figures(),
+        over_time=over_time(span, trainings),
         reasons=reasons(span, bill),
-        people=people(span, bill, only),
-        presets=presets(span, bill),
-        sizes=sizes(span, bill),
+        people=people(span, trainings, only),
+        presets=presets(trainings, span),
+        sizes=sizes(span, trainings),
         prices=prices(bill),
     )
+
+
+def launched(span: Span, bill: costs.Bill | None) -> Trainings:
+    """All trainings of these days, in one query."""
+    return Trainings.read(Selection.launched(span).rows(), bill, **KEYS)
 
 
 def prices(bill: costs.Bill | None) -> Prices | None:
@@ -138,95 +159,82 @@ def states() -> list[Choice]:
     return Library(Filters()).choices("state")
 
 
-def totals(span: Span, bill: costs.Bill | None) -> Figures:
-    """All trainings of the span."""
-    return measured(Selection.launched(span).rows(), bill, medians=OF_ALL)[()]
-
-
 def before(span: Span) -> Span:
     """As many days before it, to compare with."""
     last = date.fromordinal(span.first.toordinal() - 1)
     return Span(date.fromordinal(last.toordinal() - span.days + 1), last)
 
 
-def over_time(span: Span, bill: costs.Bill | None) -> list[Part]:
+def over_time(span: Span, trainings: Trainings) -> list[Part]:
     """By day, week or month of the launch; the empty ones too."""
-    zone = timezone.get_current_timezone()
-    moment = TRUNCATED[span.unit]("created_at", tzinfo=zone)
-    found = measured(Selection.launched(span).rows().annotate(part=moment), bill, "part")
-    by_day = {timezone.localdate(key[0]): figures for key, figures in found.items()}
+    parts = span.parts()
+    starts = [start_of(part.first).timestamp() for part in parts]
+    numbers = np.searchsorted(starts, trainings["launched"], side="right") - 1
+    found = {number: rows.figures() for number, rows in trainings.by(numbers.astype(np.float64))}
     return [
-        Part(part, by_day.get(_start_of_unit(part.first, span.unit), Figures()), Selection.launched(part))
-        for part in span.parts()
+        Part(part, found.get(number, Figures()), Selection.launched(part))
+        for number, part in enumerate(parts)
     ]
 
 
 def reasons(span: Span, bill: costs.Bill | None) -> list[Group]:
     """Failed trainings by what their errors say, the most frequent first."""
     rows = Selection.launched(span).but(status="failed")
-    failed = rows.rows().annotate(kind=failures.failure_kind())
-    found = measured(failed, bill, "kind")
+    # Errors are long and in no index, so they are read of the failed ones alone.
+    failed = Trainings.read(rows.rows(), bill, kind=failures.failure_kind(numbered=True))
     groups = [
-        Group(key, failures.LABELS[key], figures, rows.but(reason=key)) for (key,), figures in found.items()
+        Group(key := failures.NAMES[number or 0], failures.LABELS[key], each.figures(), rows.but(reason=key))
+        for number, each in failed.by(failed["kind"])
     ]
     return sorted(groups, key=lambda group: (-group.figures.trainings, group.label))
 
 
-def people(span: Span, bill: costs.Bill | None, only: User | None) -> list[Group]:
+def people(span: Span, trainings: Trainings, only: User | None) -> list[Group]:
     """By who launched them, the most expensive first; only one person where others are not to be seen."""
     rows = Selection.launched(span)
-    found = rows.rows().filter(created_by=only) if only else rows.rows()
+    parts = dict(trainings.by(trainings["person"]))
+    if only:
+        parts = {only.pk: parts[only.pk]} if only.pk in parts else {}
+    names = dict(User.objects.filter(pk__in=[pk for pk in parts if pk]).values_list("pk", "username"))
     groups = [
-        Group(name or NONE, name or "No person", figures, rows.but(by=name or NONE))
-        for (name,), figures in measured(found, bill, "created_by__username").items()
+        Group(name, name if pk else "No person", each.figures(), rows.but(by=name))
+        for pk, each in parts.items()
+        for name in [names[pk] if pk else NONE]
     ]
     return sorted(
-        groups, key=lambda group: (-(group.figures.cost or 0), -group.figures.trainings, group.label)
+        groups, key=lambda group: (-(group.figures.spent or 0), -group.figures.trainings, group.label)
     )
 
 
-def presets(
-    span: Span | None,
-    bill: costs.Bill | None,
-    *,
-    preset: str = "",
-    medians: Sequence[str] = OF_A_GROUP,
-) -> list[Group]:
-    """By preset and revision, those with changed values apart. Without a span: of all time."""
+def presets_of_all_time(bill: costs.Bill | None, preset: str = "") -> list[Group]:
+    """What they came to; of one preset only when it is named."""
+    rows = Selection(preset=preset).rows()
+    return presets(Trainings.read(rows, bill, **KEYS), preset=preset)
+
+
+def presets(trainings: Trainings, span: Span | None = None, *, preset: str = "") -> list[Group]:
+    """By preset and revision, those with changed values apart."""
     rows = (Selection.launched(span) if span else Selection()).but(preset=preset)
-    found = measured(rows.rows(), bill, "preset_revision", "preset_edited", medians=medians)
-    revisions = PresetRevision.objects.select_related("preset").in_bulk([key[0] for key in found if key[0]])
+    parts = dict(trainings.by(2 * trainings["revision"] + trainings["edited"]))
+    revisions = PresetRevision.objects.select_related("preset").in_bulk({key // 2 for key in parts if key})
     groups = []
-    for (pk, edited), figures in found.items():
-        if pk is None:
-            group = Group(NONE, "No preset", figures, rows.but(preset=NONE))
+    for number, each in parts.items():
+        if number is None:
+            group = Group(NONE, "No preset", each.figures(), rows.but(preset=NONE))
         else:
-            revision = revisions[pk]
+            revision, edited = revisions[number // 2], number % 2
             key = f"{revision.preset.name}.{revision.number}"
             label = f"{revision.label}, revision {revision.number}{', values changed' if edited else ''}"
-            changed = "yes" if edited else "no"
-            group = Group(
-                f"{key}{'+' if edited else ''}", label, figures, rows.but(preset=key, changed=changed)
-            )
+            narrower = rows.but(preset=key, changed="yes" if edited else "no")
+            group = Group(f"{key}{'+' if edited else ''}", label, each.figures(), narrower)
         groups.append(group)
     return sorted(groups, key=lambda group: (group.key == NONE, -group.figures.trainings, group.label))
 
 
-def sizes(span: Span, bill: costs.Bill | None) -> list[Group]:
+def sizes(span: Span, trainings: Trainings) -> list[Group]:
     """By how many images they were trained on, the smallest first."""
     rows = Selection.launched(span)
-    found = measured(rows.rows().annotate(size=size_of_dataset()), bill, "size", medians=OF_A_GROUP)
     return [
-        Group(key, SIZES[key][0], found[(key,)], rows.but(images=key)) for key in SIZES if (key,) in found
+        Group(key := SIZE_NAMES[number or 0], SIZES[key][0], each.figures(), rows.but(images=key))
+        for number, each in trainings.by(trainings["size"])
     ]
-
-
-def _start_of_unit(day: date, unit: Unit) -> date:
-    """Where the database says that a day's part begins: the span may cut the first one off."""
-    match unit:
-        case "day":
-            return day
-        case "week":
-            return date.fromordinal(day.toordinal() - day.weekday())
-        case "month":
-            return day.replace(day=1)

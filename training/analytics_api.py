@@ -45,13 +45,16 @@ class FiguresSerializer(serializers.Serializer[Figures]):
         help_text="Median seconds on the worker, of completed.", allow_null=True
     )
     review = serializers.FloatField(help_text="Median seconds from the end to the mark.", allow_null=True)
-    cost = serializers.FloatField(help_text="US dollars at today's price.", allow_null=True)
-    median_cost = serializers.FloatField(help_text="Of totals and of a preset's results.", allow_null=True)
-    likeness = serializers.FloatField(
-        help_text="Median score, 0 to 100; of presets and sizes.", allow_null=True
+    cost = serializers.FloatField(
+        help_text="US dollars that the trainings were billed; of those that run, so far.", allow_null=True
     )
+    preview_cost = serializers.FloatField(
+        help_text="US dollars of all their previews; /api/previews has them.", allow_null=True
+    )
+    median_cost = serializers.FloatField(help_text="Of the trainings that cost something.", allow_null=True)
+    likeness = serializers.FloatField(help_text="Median score, 0 to 100.", allow_null=True)
     cost_per_training = serializers.FloatField(allow_null=True)
-    cost_per_good = serializers.FloatField(help_text="Every try counted.", allow_null=True)
+    cost_per_good = serializers.FloatField(help_text="Every try and every preview counted.", allow_null=True)
     tries_per_good = serializers.FloatField(allow_null=True)
 
 
@@ -204,7 +207,7 @@ class PresetView(APIView):
     def get(self, request: Request, key: str) -> Response:
         """Of all time; results of retired presets too."""
         preset = get_object_or_404(Preset, name=key)
-        results = analytics.presets(None, costs.bill_for(0.0), preset=key, medians=analytics.OF_A_PRESET)
+        results = analytics.presets_of_all_time(costs.bill_for(0.0), key)
         told = preset_page.history(list(preset.revisions.select_related("by", "preset")), results)
         return Response(
             {

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from training import analytics, costs, failures
 from training.analytics import Group
-from training.figures import Figures, dollars
+from training.figures import Figures, Trainings, dollars
+from training.models import Preview
 from training.selection import Selection, size_of_dataset
 from training.spans import Span
 
@@ -28,6 +29,7 @@ FIGURES = (
     "became good",
     "success rate",
     "cost in US dollars",
+    "cost of previews",
     "cost per training",
     "cost per good version",
 )
@@ -39,6 +41,10 @@ class Asked(NamedTuple):
 
     span: Span
     only: User | None
+
+    def trainings(self) -> Trainings:
+        """All of these days."""
+        return analytics.launched(self.span, costs.bill_for(0.0))
 
 
 class _Echo:
@@ -72,7 +78,8 @@ def _written(rows: Iterator[Row], zone: tzinfo) -> Iterator[str]:
 def _figures(figures: Figures, *, medians: bool = False) -> list[object]:
     cells: list[object] = [
         *(figures.trainings, figures.active, figures.completed, figures.failed, figures.cancelled),
-        *(figures.good, figures.success, figures.cost, figures.cost_per_training, figures.cost_per_good),
+        *(figures.good, figures.success, figures.cost, figures.preview_cost),
+        *(figures.cost_per_training, figures.cost_per_good),
     ]
     return [*cells, figures.training, figures.likeness] if medians else cells
 
@@ -91,7 +98,7 @@ def _actors(asked: Asked) -> Iterator[Row]:
 
 def _over_time(asked: Asked) -> Iterator[Row]:
     yield ["first day", "last day", *FIGURES]
-    for part in analytics.over_time(asked.span, costs.bill_for(0.0)):
+    for part in analytics.over_time(asked.span, asked.trainings()):
         yield [part.span.first, part.span.last, *_figures(part.figures)]
 
 
@@ -102,19 +109,19 @@ def _failures(asked: Asked) -> Iterator[Row]:
 
 
 def _people(asked: Asked) -> Iterator[Row]:
-    return _groups("person", analytics.people(asked.span, costs.bill_for(0.0), asked.only))
+    return _groups("person", analytics.people(asked.span, asked.trainings(), asked.only))
 
 
 def _presets(asked: Asked) -> Iterator[Row]:
-    return _groups("preset", analytics.presets(asked.span, costs.bill_for(0.0)), medians=True)
+    return _groups("preset", analytics.presets(asked.trainings(), asked.span), medians=True)
 
 
 def _sizes(asked: Asked) -> Iterator[Row]:
-    return _groups("images", analytics.sizes(asked.span, costs.bill_for(0.0)), medians=True)
+    return _groups("images", analytics.sizes(asked.span, asked.trainings()), medians=True)
 
 
 def _times(asked: Asked) -> Iterator[Row]:
-    found = analytics.totals(asked.span, costs.bill_for(0.0))
+    found = asked.trainings().figures()
     yield ["time", "median seconds"]
     yield from (("queue", found.queue), ("training", found.training), ("review", found.review))
 
@@ -136,7 +143,7 @@ def _trainings(asked: Asked) -> Iterator[Row]:
     yield [
         *("id", "actor", "actor name", "version", "launched", "status", "failure", "became good"),
         *("person", "preset", "preset changed", "images", "steps", "worker took it", "ended"),
-        *("execution seconds", "cost in US dollars", "error"),
+        *("execution seconds", "cost in US dollars", "cost of previews", "error"),
     ]
     rows = (
         Selection.launched(asked.span).rows().select_related("actor", "created_by", "preset_revision__preset")
@@ -162,7 +169,26 @@ def _trainings(asked: Asked) -> Iterator[Row]:
                 version.max_train_steps,
             ),
             *(_moment(version.started_at), _moment(version.finished_at), version.execution_seconds),
-            *(version.dollars, version.error),
+            *(version.dollars, version.preview_cost_usd, version.error),
+        ]
+
+
+def _previews(asked: Asked) -> Iterator[Row]:
+    """The previews behind their cost: of these trainings' versions, whoever ordered them and whenever."""
+    yield [
+        *("id", "actor", "version id", "version", "preview", "ordered", "status", "by itself", "person"),
+        *("ended", "execution seconds", "cost in US dollars", "error"),
+    ]
+    rows = Preview.objects.filter(version__in=Selection.launched(asked.span).rows().values("pk"))
+    rows = rows.select_related("version", "created_by").defer("log").order_by("pk")
+    for preview in rows.iterator(500):
+        version = preview.version
+        yield [
+            *(preview.pk, version.actor_id, version.pk, version.name, preview.title),
+            *(_moment(preview.created_at), preview.status, preview.automatic),
+            str(preview.created_by or "") if asked.only in (None, preview.created_by) else "",
+            *(_moment(preview.finished_at), (preview.execution_ms or 0) / 1000 or None),
+            *(preview.cost_usd, preview.error),
         ]
 
 
@@ -181,4 +207,5 @@ TABLES: dict[str, Callable[[Asked], Iterator[Row]]] = {
     "sizes": _sizes,
     "prices": _prices,
     "trainings": _trainings,
+    "previews": _previews,
 }

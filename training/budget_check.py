@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django_q.models import Schedule
 
 from actors import studio_time
-from training import budgets, launch, previews
+from training import budgets, launch, paid, previews
 from training.budget_models import BudgetEntry, BudgetMonth
 from training.models import TERMINAL, Preview, TrainingVersion
 from training.preview_models import PREVIEW_TERMINAL
@@ -46,6 +46,13 @@ class Source:
     settle: Callable[[Any], bool]
 
 
+def settle_training(version: TrainingVersion) -> bool:
+    """One that was ended by plain SQL has no bill yet."""
+    if version.cost_usd is None:
+        paid.keep_bill(version)
+    return budgets.settle_training(version)
+
+
 SOURCES = (
     Source(
         BudgetEntry.Kind.TRAINING,
@@ -54,7 +61,7 @@ SOURCES = (
         lambda version: budgets.reserve_training(
             version, launch.expected_cost(launch.estimate_of(version)), force=True
         ),
-        budgets.settle_training,
+        settle_training,
     ),
     Source(
         BudgetEntry.Kind.PREVIEW,

@@ -6,9 +6,9 @@ old failures too, and dashboard and lists can't disagree.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db.models import Case, CharField, Q, Value, When
+from django.db.models import Case, CharField, IntegerField, Q, Value, When
 
 from training.states import Status
 
@@ -42,8 +42,18 @@ OTHER = "other"
 LABELS = {name: kind.label for name, kind in KINDS.items()} | {OTHER: "Something else"}
 
 
-def failure_kind() -> Case:
-    """The kind of each failed version, as a column; empty for those that have not failed."""
+#: Their order, for where a number has to do.
+NAMES = list(LABELS)
+
+
+def failure_kind(*, numbered: bool = False) -> Case:
+    """The kind of each failed version, as a column; empty for those that have not failed.
+
+    ``numbered``: its place in ``NAMES``, or NULL.
+    """
+
+    def is_(name: str) -> Any:
+        return Value(NAMES.index(name) if name else None) if numbered else Value(name)
 
     def says(kind: Kind) -> Q:
         found = Q()
@@ -52,9 +62,9 @@ def failure_kind() -> Case:
         return found
 
     return Case(
-        When(~Q(status=Status.FAILED), then=Value("")),
-        When(error="", then=Value("unsaid")),
-        *(When(says(kind), then=Value(name)) for name, kind in KINDS.items()),
-        default=Value(OTHER),
-        output_field=CharField(),
+        When(~Q(status=Status.FAILED), then=is_("")),
+        When(error="", then=is_("unsaid")),
+        *(When(says(kind), then=is_(name)) for name, kind in KINDS.items()),
+        default=is_(OTHER),
+        output_field=IntegerField() if numbered else CharField(),
     )

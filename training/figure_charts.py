@@ -87,7 +87,7 @@ def cost_per_good(parts: Sequence[Part]) -> SafeString:
     """
     costs, spent, good = [], Decimal(0), 0
     for number, part in enumerate(parts):
-        spent, good = spent + (part.figures.cost or 0), good + part.figures.paid_good
+        spent, good = spent + (part.figures.spent or 0), good + part.figures.paid_good
         if good:
             costs.append((number, float(spent / good)))
     if not costs:

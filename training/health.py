@@ -10,13 +10,14 @@ from typing import Literal
 
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.urls import reverse
 from django.utils import timezone
 from django_q.models import OrmQ
 
 from actors import storage
 from training.endpoints import EndpointState
 from training.leases import Lease
-from training.models import TrainingVersion
+from training.models import Preview, Status, TrainingVersion
 
 State = Literal["ok", "warning", "error"]
 
@@ -35,6 +36,8 @@ class Check:
     state: State
     says: str
     seconds: float | None = None
+    #: Words and addresses of what a person does about it.
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def checks() -> list[Check]:
@@ -43,7 +46,7 @@ def checks() -> list[Check]:
         found = [database()]
     except DatabaseError as error:
         return [Check("database", "Database", "error", f"It does not answer: {' '.join(str(error).split())}")]
-    rest: tuple[Callable[[], Check], ...] = (object_store, task_queue, sweep, endpoint, disk)
+    rest: tuple[Callable[[], Check], ...] = (object_store, task_queue, sweep, endpoint, answers, disk)
     return [*found, *(check() for check in rest)]
 
 
@@ -117,6 +120,28 @@ def endpoint() -> Check:
         lasts = (timezone.now() - state.trouble_since).total_seconds() if state.trouble_since else 0.0
         return Check(name, label, "error", f"{state.trouble} For {lasts:.0f} s now.", lasts)
     return Check(name, label, "ok" if state.can_work else "warning", state.words)
+
+
+def answers() -> Check:
+    """Jobs that were sent and never answered: nobody but a person can say what became of them."""
+    name, label = "answers", "Lost answers"
+    long_ago = timezone.now() - settings.DECIDE_AFTER
+    trainings = TrainingVersion.objects.filter(
+        status=Status.SUBMITTING, job_id=None, submitted_at__lte=long_ago
+    ).count()
+    previews = Preview.objects.undecided().count()
+    found = [
+        (f"{trainings} training{'s' if trainings > 1 else ''}", f"{reverse('activity')}?status=queue"),
+        (f"{previews} preview{'s' if previews > 1 else ''}", f"{reverse('drawn')}?state=undecided"),
+    ]
+    lost = [each for each, count in zip(found, (trainings, previews), strict=True) if count]
+    if not lost:
+        return Check(name, label, "ok", "No job waits for a decision.")
+    jobs = " and ".join(words for words, _ in lost)
+    says = f"{jobs} got no answer from the endpoint. None is sent again by itself: a person has to decide."
+    return Check(
+        name, label, "warning", says, links=tuple((f"Decide about {words}", href) for words, href in lost)
+    )
 
 
 def disk() -> Check:

@@ -10,15 +10,17 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from actors.permissions import can, requires
 from actors.requests import PageRequest
+from training.costs import bills_of
 from training.endpoints import EndpointState
 from training.library import PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
 from training.live_parts import short
-from training.models import LONG_FIELDS, TrainingVersion
+from training.models import LONG_FIELDS, Preview, TrainingVersion
 from training.pages import CountedPaginator, page_links
 from training.queueing import places_of
 from training.selection import STATUSES, Selection
@@ -69,12 +71,13 @@ def activity(request: PageRequest) -> HttpResponse:
     page = Paginator(trainings.values_list("pk", flat=True), 50).get_page(request.GET.get("page"))
     fragment = request.htmx and not request.htmx.history_restore_request
     endpoint = EndpointState.current()
-    mark = mark_of(list(page.object_list), page.paginator.count, endpoint)
+    undecided = Preview.objects.undecided().count()
+    mark = mark_of(list(page.object_list), page.paginator.count, endpoint, undecided)
     if fragment and request.GET.get("seen") == mark:
         return HttpResponse(status=204)
     rows = TrainingVersion.objects.select_related("actor", "created_by").defer(*LONG_FIELDS[1:])
     shown = rows.prefetch_related(REPEATS).in_bulk(page.object_list)
-    places = places_of(shown.values())
+    places, bills = places_of(shown.values()), bills_of(shown.values(), timezone.now())
     context = {
         "section": "activity",
         "asked": asked,
@@ -87,7 +90,8 @@ def activity(request: PageRequest) -> HttpResponse:
         "page": page,
         "page_links": page_links(page, lambda number: asked.query(page=str(number))),
         "poll_query": asked.query(page=str(page.number), seen=mark),
-        "pictures": [(Picture(shown[pk]), places.get(pk)) for pk in page.object_list],
+        "pictures": [(Picture(shown[pk]), places.get(pk), bills.get(pk)) for pk in page.object_list],
+        "undecided": undecided,
         "endpoint": endpoint,
         "may_train": can(request.user, "train"),
     }
@@ -100,8 +104,8 @@ def activity(request: PageRequest) -> HttpResponse:
 REPEATS = Prefetch("repeated_by", TrainingVersion.objects.defer(*LONG_FIELDS))
 
 
-def mark_of(keys: Sequence[int], count: int, endpoint: EndpointState | None) -> str:
+def mark_of(keys: Sequence[int], count: int, endpoint: EndpointState | None, undecided: int) -> str:
     """Changes when the rows of a page of trainings do, or what is known of the endpoint."""
     rows = TrainingVersion.objects.filter(pk__in=keys).order_by("pk")
     seen = (endpoint.words, endpoint.trouble) if endpoint else ()
-    return short(count, seen, *rows.values_list("pk", "status", "is_good", "updated_at"))
+    return short(count, undecided, seen, *rows.values_list("pk", "status", "is_good", "updated_at"))

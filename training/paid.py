@@ -21,10 +21,10 @@ def keep_bill(version: TrainingVersion) -> None:
     """
     from training.costs import final_bill
 
-    bill = final_bill(version)
-    version.cost_usd, version.bill = (bill.total, bill.to_dict()) if bill else (None, None)
-    rows = type(version).objects.filter(pk=version.pk)
-    rows.update(cost_usd=version.cost_usd, bill=version.bill)
+    if bill := final_bill(version):
+        version.cost_usd, version.bill = bill.total, bill.to_dict()
+        rows = type(version).objects.filter(pk=version.pk)
+        rows.update(cost_usd=version.cost_usd, bill=version.bill)
 
 
 def keep_preview_cost(preview: Preview) -> None:

@@ -25,7 +25,7 @@ def presets(request: PageRequest) -> HttpResponse:
     """All of them, each with its newest revision and what all its trainings came to."""
     bill = costs.bill_for(0.0)
     revisions = list(PresetRevision.objects.newest())
-    results = {group.key: group for group in analytics.presets(None, bill, medians=analytics.OF_A_PRESET)}
+    results = {group.key: group for group in analytics.presets_of_all_time(bill)}
     rows = [
         (revision, results.get(f"{revision.preset.name}.{revision.number}"))
         for revision in sorted(revisions, key=lambda each: each.preset.retired_at is not None)
@@ -33,7 +33,7 @@ def presets(request: PageRequest) -> HttpResponse:
     context = {
         "section": "presets",
         "rows": rows,
-        "priced": bill is not None,
+        "priced": analytics.priced(bill, (group.figures for group in results.values())),
         "may_curate": can(request.user, "curate"),
     }
     return render(request, "training/presets.html", context)
@@ -96,7 +96,7 @@ def preset_answer(request: PageRequest, found: Preset, form: PresetForm, status:
     revisions = list(found.revisions.select_related("by", "preset", "restores"))
     newest = revisions[0]
     bill = costs.bill_for(0.0)
-    results = analytics.presets(None, bill, preset=found.name, medians=analytics.OF_A_PRESET)
+    results = analytics.presets_of_all_time(bill, found.name)
     typed = form.rules() if form.is_bound and form.is_valid() else None
     context: dict[str, Any] = {
         "section": "presets",
@@ -107,7 +107,7 @@ def preset_answer(request: PageRequest, found: Preset, form: PresetForm, status:
         "preview": preset_page.changes(newest.rules(), typed) if typed else None,
         "examples": preset_page.examples(typed or newest.rules(), studio_base()),
         "base": studio_base(),
-        "priced": bill is not None,
+        "priced": analytics.priced(bill, (group.figures for group in results)),
         "may_curate": can(request.user, "curate"),
     }
     return render(request, "training/preset.html", context, status=status)

@@ -51,6 +51,11 @@ class PreviewQuerySet(models.QuerySet["Preview"]):
         """Everything that still has an end before it."""
         return self.filter(status__in=PREVIEW_ACTIVE)
 
+    def undecided(self) -> Self:
+        """Sent, and the answer is lost for so long that a person has to say what became of it."""
+        long_ago = timezone.now() - settings.DECIDE_AFTER
+        return self.filter(status=PreviewStatus.CLAIMED, job_id=None, submitted_at__lte=long_ago)
+
     def due(self, now: datetime) -> Self:
         """Previews with a job whose next look is due, the longest waiting first."""
         rows = self.filter(Q(next_poll_at=None) | Q(next_poll_at__lte=now), status=PreviewStatus.SUBMITTED)

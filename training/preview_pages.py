@@ -24,6 +24,13 @@ LOOKS = {
 STAGES = {"starting": "starting", "downloading": "fetching the LoRA", "drawing": "drawing"}
 
 
+def state_of(preview: Preview) -> tuple[str, str]:
+    """The state's name in the look, and in words."""
+    if preview.can_be_resolved:
+        return "attention", "needs a decision"
+    return LOOKS[PreviewStatus(preview.status)]
+
+
 @dataclass(frozen=True)
 class Variant:
     """What a picture was drawn with, apart from prompt and seed."""
@@ -180,19 +187,17 @@ class Look:
     @property
     def state(self) -> str:
         """The state's name in the look."""
-        return "attention" if self.preview.can_be_resolved else LOOKS[PreviewStatus(self.preview.status)][0]
+        return state_of(self.preview)[0]
 
     @property
     def words(self) -> str:
         """The state in words."""
         preview = self.preview
-        if preview.can_be_resolved:
-            return "needs a decision"
         if preview.status == PreviewStatus.SUBMITTED and preview.started_at:
             return f"{STAGES.get(preview.stage, 'working')}, {self.drawn} of {len(self.images)}"
         if preview.status == PreviewStatus.FAILED and self.drawn:
             return f"failed, {self.drawn} of {len(self.images)} drawn"
-        return LOOKS[PreviewStatus(preview.status)][1]
+        return state_of(preview)[1]
 
     @property
     def mark(self) -> str:

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
-from training import preview_views, prompt_set_views
+from training import preview_list, preview_views, prompt_set_views
 
 urlpatterns = [
     path("trainings/<int:pk>/previews", preview_views.version_previews, name="previews"),
     path("trainings/<int:pk>/grid", preview_views.grid, name="preview-grid"),
+    path("previews/", preview_list.drawn, name="drawn"),
     path("previews/<int:pk>/", preview_views.preview, name="preview"),
     path("previews/<int:pk>/cancel", preview_views.cancel, name="preview-cancel"),
     path("previews/<int:pk>/check", preview_views.check_status, name="preview-check"),

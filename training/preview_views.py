@@ -77,6 +77,7 @@ def panel(request: PageRequest, version: TrainingVersion) -> dict[str, Any]:
     return {
         "version": version,
         "look": Look.at(newest) if newest else None,
+        "undecided": list(version.previews.undecided().defer("log")),
         "may_train": can(request.user, "train"),
     }
 

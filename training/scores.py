@@ -206,14 +206,17 @@ def keep(score: VersionScore) -> VersionScore:
 
 
 def measure(pk: int) -> None:
-    """The task. Versions of one actor are compared, so all are measured against the same images."""
+    """The task."""
     version = TrainingVersion.objects.select_related("actor").filter(pk=pk, status=Status.COMPLETED).first()
-    if version is None:
-        return
-    score = score_of(version)
-    older = VersionScore.objects.filter(version__actor=version.actor_id).exclude(yardstick=score.yardstick)
-    for other in older.values_list("version", flat=True)[:BATCH]:
-        measure_later(other)
+    if version is not None:
+        measure_others_later(score_of(version))
+
+
+def measure_others_later(score: VersionScore) -> None:
+    """Versions of one actor are compared, so all are measured against the same images."""
+    older = VersionScore.objects.filter(version__actor=score.version.actor_id)
+    for pk in older.exclude(yardstick=score.yardstick).values_list("version", flat=True)[:BATCH]:
+        measure_later(pk)
 
 
 def measure_actor_later(actor_id: int) -> int:

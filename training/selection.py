@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any, Self
 from urllib.parse import urlencode
 
-from django.db.models import Case, CharField, Q, Value, When
+from django.db.models import Case, CharField, IntegerField, Q, Value, When
 from django.db.models.functions import Coalesce
 
 from actors.models import Actor
@@ -42,14 +42,21 @@ NONE = "?"
 BECAME_GOOD = Q(is_good=True) | Q(first_good_at__isnull=False)
 
 
-def size_of_dataset() -> Case:
-    """The key in ``SIZES`` of each version, as a column."""
+#: Their order, for where a number has to do.
+SIZE_NAMES = list(SIZES)
+
+
+def size_of_dataset(*, numbered: bool = False) -> Case:
+    """The key in ``SIZES`` of each version, as a column; ``numbered``: its place in ``SIZE_NAMES``."""
     return Case(
         *(
-            When(image_count__range=(low, high) if high is not None else (low, 10**9), then=Value(key))
+            When(
+                image_count__range=(low, high) if high is not None else (low, 10**9),
+                then=Value(SIZE_NAMES.index(key) if numbered else key),
+            )
             for key, (_, low, high) in SIZES.items()
         ),
-        output_field=CharField(),
+        output_field=IntegerField() if numbered else CharField(),
     )
 
 

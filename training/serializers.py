@@ -67,6 +67,20 @@ class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
     lora_url = serializers.CharField(source="lora_address", read_only=True)
     preset = PresetUsedSerializer(source="preset_revision", read_only=True, allow_null=True)
     score = ScoreSerializer(read_only=True, allow_null=True, default=None, help_text="Null until measured.")
+    cost_usd = serializers.DecimalField(
+        max_digits=12,
+        decimal_places=4,
+        read_only=True,
+        allow_null=True,
+        help_text="US dollars that it was billed. Null before its end, and where nothing had a price.",
+    )
+    preview_cost_usd = serializers.DecimalField(
+        max_digits=12,
+        decimal_places=4,
+        read_only=True,
+        allow_null=True,
+        help_text="Of all its previews that have ended.",
+    )
     good_by = serializers.CharField(source="good_by.username", default=None, allow_null=True, read_only=True)
     created_by = serializers.CharField(
         source="created_by.username", default=None, allow_null=True, read_only=True
@@ -99,6 +113,8 @@ class VersionSerializer(serializers.ModelSerializer[TrainingVersion]):
             "lora_name",
             "lora_bytes",
             "score",
+            "cost_usd",
+            "preview_cost_usd",
             "is_good",
             "good_at",
             "good_by",

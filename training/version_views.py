@@ -20,7 +20,7 @@ from training.base_models import base_model
 from training.comparing import FEWEST, MOST, Comparison
 from training.costs import bills_of
 from training.forms import written
-from training.models import SampleImage, Status, TrainingEvent, TrainingVersion
+from training.models import Preview, SampleImage, Status, TrainingEvent, TrainingVersion
 from training.pages import page_links
 from training.parameters import SPECS
 from training.score_models import VersionScore
@@ -41,12 +41,15 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
     older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
     scores = scores_of(person.versions)
     bills = bills_of(person.versions, timezone.now())
+    waiting = Preview.objects.undecided().filter(version__actor=actor_id).defer("log")
+    undecided = {preview.version_id: preview for preview in waiting}
     rows = [
         {
             "version": version,
             "samples": samples.get(version.pk, []),
             "score": scores.get(version.pk),
             "bill": bills.get(version.pk),
+            "undecided": undecided.get(version.pk),
             "differences": differences(version, older.get(version.pk)),
         }
         for version in person.versions

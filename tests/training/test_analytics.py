@@ -24,7 +24,7 @@ from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from training import analytics, analytics_csv, costs, failures
 from training.figures import Figures
-from training.models import Preset, Status, TrainingVersion
+from training.models import Preset, Preview, Status, TrainingVersion
 from training.selection import SIZES, Selection
 from training.spans import Span
 
@@ -76,6 +76,13 @@ def trained(
         marked = end + timedelta(seconds=review)
         values |= {"is_good": True, "good_at": marked, "first_good_at": marked}
     return make_version(make_actor(images=1), status=status, **values | fields)
+
+
+def previewed(version: TrainingVersion, *dollars: str) -> None:
+    """Previews of a version that have cost so much each."""
+    for amount in dollars:
+        preview = Preview.objects.create(version=version, title="A look")
+        preview.complete(cost_usd=Decimal(amount))
 
 
 def person(name: str, role: str = "Viewer") -> User:
@@ -169,6 +176,65 @@ def test_a_good_version_costs_every_failed_and_rejected_try_too(priced: Settings
     assert found.cost == Decimal("3.0000")
     assert found.cost_per_good == Decimal("3.0000")
     assert found.median_cost == Decimal("1.0000")
+
+
+def test_a_price_that_changes_later_rewrites_no_past(
+    admin_client: Client, priced: Settings, in_april: None
+) -> None:
+    version = trained(seconds=975, created_by=person("ines", "Trainer"), review=10)
+    priced.GPU_PRICE_PER_SECOND, priced.WORKER_START_SECONDS = 0.1, 500.0
+    assert analytics.report(MARCH).totals.cost == Decimal("1.0000")
+    assert admin_client.get("/api/analytics", MARCH.query).json()["totals"]["cost"] == 1.0
+    assert admin_client.get(f"/api/versions/{version.pk}").json()["cost_usd"] == "1.0000"
+    header, row = rows_of(admin_client, "trainings")
+    assert float(dict(zip(header, row, strict=True))["cost in US dollars"]) == 1.0
+    for page in (
+        reverse("activity"),
+        version.get_absolute_url(),
+        reverse("versions", args=[version.actor_id]),
+    ):
+        assert "$1.00" in admin_client.get(page).text, page
+
+
+def test_what_was_paid_is_shown_when_no_price_is_set_any_more(admin_client: Client, priced: Settings) -> None:
+    trained(seconds=975, review=10)
+    priced.GPU_PRICE_PER_SECOND = 0.0
+    report = analytics.report(MARCH)
+    assert (report.prices, report.has_costs, report.totals.cost) == (None, True, Decimal("1.0000"))
+    assert "per good version" in admin_client.get("/analytics/", MARCH.query).text
+
+
+def test_previews_cost_apart_and_are_part_of_a_good_version(priced: Settings) -> None:
+    good, other = trained(seconds=975, review=10), trained(seconds=975)
+    previewed(good, "0.1250", "0.0001")
+    previewed(other, "0.5")
+    found = analytics.report(MARCH).totals
+    assert (found.cost, found.preview_cost) == (Decimal("2.0000"), Decimal("0.6251"))
+    assert found.cost_per_training == Decimal("1.0000")
+    assert found.cost_per_good == Decimal("2.6251")
+
+
+def test_a_preview_counts_with_its_version_whenever_and_by_whom_it_was_drawn(priced: Settings) -> None:
+    february = trained(launched=datetime(2026, 2, 10, tzinfo=UTC), created_by=person("ines"))
+    previewed(february, "0.25")
+    report = analytics.report(MARCH)
+    assert (report.totals.preview_cost, report.before.preview_cost) == (None, Decimal("0.2500"))
+
+
+def test_a_deleted_preview_leaves_the_figures(priced: Settings) -> None:
+    version = trained(review=10)
+    previewed(version, "0.25", "0.5")
+    Preview.objects.filter(version=version).first().delete()  # type: ignore[union-attr]
+    assert analytics.report(MARCH).totals.preview_cost == Decimal("0.2500")
+    Preview.objects.get(version=version).delete()
+    assert analytics.report(MARCH).totals.preview_cost is None
+
+
+def test_amounts_add_up_to_the_last_digit(priced: Settings) -> None:
+    for _ in range(40):
+        previewed(trained(seconds=74.9), "0.0001")
+    found = analytics.report(MARCH).totals
+    assert (found.cost, found.preview_cost) == (Decimal("4.0000"), Decimal("0.0040"))
 
 
 def test_without_a_price_there_are_no_costs(settings: Settings) -> None:
@@ -267,7 +333,7 @@ def some_of_everything() -> None:
     errors = ["CUDA out of memory", "Lost: gone", "odd", ""]
     turns = zip(range(24), itertools.cycle(people), itertools.cycle(revisions), itertools.cycle(endings))
     for number, who, revision, status in turns:
-        trained(
+        version = trained(
             status,
             launched=NOON + timedelta(days=number % 9),
             created_by=who,
@@ -277,6 +343,8 @@ def some_of_everything() -> None:
             error=errors[number % 3] if status == Status.FAILED else "",
             review=30 if status == Status.COMPLETED and number % 8 == 0 else None,
         )
+        if status == Status.COMPLETED:
+            previewed(version, f"0.{number:02d}07")
 
 
 def linked(report: analytics.Report) -> Iterator[tuple[str, Figures, Selection]]:
@@ -297,6 +365,21 @@ def test_the_link_of_every_figure_shows_the_rows_that_it_counts(admin_client: Cl
         assert page.paginator.count == figures.trainings, words
         good = admin_client.get(reverse("activity") + rows.but(good="yes").query()).context["page"]
         assert good.paginator.count == figures.good, words
+
+
+def test_the_link_of_every_cost_shows_what_adds_up_to_it(
+    admin_client: Client, priced: Settings, in_april: None
+) -> None:
+    some_of_everything()
+    report = analytics.report(MARCH)
+    assert report.totals.preview_cost
+    for words, figures, rows in linked(report):
+        page = admin_client.get(reverse("activity") + rows.query()).context
+        bills = [bill for _, _, bill in page["pictures"] if bill]
+        assert sum(bill.total for bill in bills) == (figures.cost or 0), words
+        page = admin_client.get(reverse("drawn") + rows.query()).context
+        drawn = [preview.cost_usd for preview, _, _ in page["rows"]]
+        assert sum(drawn) == (figures.preview_cost or 0), words
 
 
 def test_every_grouping_adds_up_to_all_trainings() -> None:
