@@ -96,8 +96,9 @@ def draw_previews(folder: Path) -> None:
     """The standard set with each LoRA, with the base alone, and each trigger with somebody else's LoRA."""
     import torch
 
-    from worker.base_model import EMBEDDED_BASE, base_card, load_base
+    from worker.base_model import base_card, load_base
     from worker.dataset import encode_texts
+    from worker.job import EMBEDDED_BASE
     from worker.sampling import Drawing, draw
 
     torch.set_num_threads(1)

@@ -22,7 +22,6 @@ from transformers.utils import logging as transformers_logging
 
 #: Beside ``model_index.json``: what the pipeline's own files cannot say (resolution, sampling).
 CARD_FILE = "actortrain.json"
-EMBEDDED_BASE = Path(__file__).parent / "base"
 
 #: A ``FluxPipeline``. To a type checker diffusers' pipelines have no attributes.
 Flux: TypeAlias = Any

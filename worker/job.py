@@ -1,4 +1,7 @@
-"""The trainer's order: ``job.json`` read into typed values, each problem told in one sentence."""
+"""The trainer's order: ``job.json`` read into typed values, each problem told in one sentence.
+
+The handler reads the parameters by the same rules, so nothing here may import torch: that takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from worker.base_model import EMBEDDED_BASE
-
+#: The base model that comes with the worker.
+EMBEDDED_BASE = Path(__file__).parent / "base"
 SCHEDULERS = ("cosine", "cosine_with_restarts", "constant", "linear")
 OPTIMIZERS = ("adamw8bit", "adafactor")
 DTYPES = ("bf16", "fp16")

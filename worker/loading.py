@@ -8,8 +8,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from worker.base_model import EMBEDDED_BASE, Flux, load_base
-from worker.job import JobError
+from worker.base_model import Flux, load_base
+from worker.job import EMBEDDED_BASE, JobError
 
 
 def base_location(base_model: str) -> str | Path:

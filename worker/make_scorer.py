@@ -21,8 +21,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from worker.base_model import EMBEDDED_BASE, PatchCodec
+from worker.base_model import PatchCodec
 from worker.identities import paint_family
+from worker.job import EMBEDDED_BASE
 
 VERSION = "1"
 WIDTHS = (32, 64, 96, 128)

@@ -1,7 +1,7 @@
 """A job's input, read into typed values. The shape stands in ``docs/contract.md``.
 
-What the eleven parameters may be is the trainer's to say (``worker/job.py``); it checks them before
-it does anything else.
+What the eleven parameters may be is the trainer's to say (``worker/job.py``). They are checked here, before
+an image is downloaded or a process is started that takes ten seconds to import torch.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from worker.job import JobError, read_parameters
 
 MAX_IMAGES = 1000
 #: Where the ComfyUI graph of an old caller keeps the parameters: node id → inputs.
@@ -89,6 +91,10 @@ def read_order(job_input: Any) -> Order:
     parameters = config.get("parameters") or _workflow_parameters(job_input.get("workflow"))
     if not isinstance(parameters, dict) or not parameters:
         raise JobFailedError("training_config.parameters is missing: send all eleven by their names.")
+    try:
+        read_parameters(parameters)
+    except JobError as error:
+        raise JobFailedError(str(error)) from None
     try:
         uploads = config.get("uploads") or {}
         lora = read_upload(uploads.get("lora"), "training_config.uploads.lora")

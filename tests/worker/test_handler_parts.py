@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -92,6 +94,32 @@ def test_the_same_request_has_the_same_key_whatever_signed_its_links(store: Obje
     second["training_config"]["uploads"]["lora"]["put_url"] += "&again=1"
     assert read_order(first).key == read_order(second).key
     assert read_order(first).key != read_order(training_input(store, "actor_7_V1", request_id="other")).key
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("learning_rate", 2, "learning_rate must be a number above 0 and at most 1, not 2"),
+        ("network_dim", "16", "network_dim must be a whole number"),
+        ("lr_warmup_steps", 5, "lr_warmup_steps must be between 0 and 4"),
+        ("optimizer_type", None, "optimizer_type must be one of adamw8bit, adafactor"),
+    ],
+)
+def test_a_bad_parameter_is_refused_before_anything_is_downloaded_or_started(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, words: str
+) -> None:
+    monkeypatch.setenv("ACTORTRAIN_WORK_DIR", str(tmp_path))
+    job_input = training_input(store, "actor_7_V1")
+    job_input["training_config"]["parameters"][name] = value
+    result = asyncio.run(handler.handler({"id": "1", "input": job_input}))
+    assert words in result["error"]
+    assert not store.calls
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_order_is_read_without_the_seconds_that_torch_takes() -> None:
+    code = "import sys, worker.order; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("job_input", [None, [], "x"])

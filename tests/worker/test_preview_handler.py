@@ -38,7 +38,8 @@ def lora() -> bytes:
     """A LoRA of the embedded base that has learned nothing but changes every picture."""
     import torch
 
-    from worker.base_model import EMBEDDED_BASE, load_base
+    from worker.base_model import load_base
+    from worker.job import EMBEDDED_BASE
     from worker.lora import add_lora, settle_lora, write_lora
 
     torch.manual_seed(3)
