@@ -16,6 +16,8 @@ INSTALL := $(PIP) install --quiet --quiet --no-deps --require-hashes
 RUN_TOOLS := $(VENV)/.installed-run
 DEV_TOOLS := $(VENV)/.installed-dev
 LOCK := $(VENV)/bin/uv pip compile --quiet --no-header --no-emit-index-url --generate-hashes --universal --python-version 3.11
+# Asked for by the packages of faces.in, and not used by what we use of them.
+UNUSED := tensorflow backports-strenum
 
 .DEFAULT_GOAL := help
 .PHONY: help setup start test faults lint format bench screenshots lock chromium
@@ -63,7 +65,8 @@ screenshots: $(RUN_TOOLS) $(DEV_TOOLS) chromium ## Take the pictures of the docu
 lock: $(DEV_TOOLS) ## Lock the requirements again, after a change of an .in file (UPGRADE=1 takes newer versions)
 	echo 'torch ; sys_platform == "never"' | $(LOCK) $(if $(UPGRADE),--upgrade) --overrides /dev/stdin --no-emit-package torch worker/requirements.in -o worker/requirements.txt
 	$(LOCK) $(if $(UPGRADE),--upgrade) -c worker/requirements.txt requirements/site.in -o requirements/site.txt
-	$(LOCK) $(if $(UPGRADE),--upgrade) requirements/dev.in -o requirements/dev.txt
+	printf '%s\n' $(UNUSED) | $(LOCK) $(if $(UPGRADE),--upgrade) --excludes /dev/stdin requirements/faces.in -o requirements/faces.txt
+	printf '%s\n' $(UNUSED) | $(LOCK) $(if $(UPGRADE),--upgrade) --excludes /dev/stdin requirements/dev.in -o requirements/dev.txt
 
 $(PY):
 	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

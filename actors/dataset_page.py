@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from actors import inspection
+from actors import inspection, variety
 from actors.models import DatasetChange, ImageUpload, TrainingDataset, TrainingImage, Verdict
 
 #: Lists of the page: a label, and which images belong to it.
@@ -114,7 +114,7 @@ class Side:
 
     @property
     def notes(self) -> list[str]:
-        return [*inspection.notes(self.dataset), *self.dataset.claim_warnings()]
+        return [*inspection.notes(self.dataset, self.used), *self.dataset.claim_warnings()]
 
     @cached_property
     def findings(self) -> list[dict[str, Any]]:
@@ -167,7 +167,7 @@ class Side:
     @cached_property
     def coverage(self) -> list[tuple[str, int]]:
         """Pose, framing and expression of the used images."""
-        kinds = inspection.coverage(self.used, self.dataset)
+        kinds = variety.coverage(self.used)
         return [(word.capitalize(), count) for words in kinds.values() for word, count in words.most_common()]
 
     @property

@@ -55,8 +55,8 @@ def _models() -> tuple[Any, Any, Any]:
 def find(image: Image.Image) -> list[dict[str, Any]]:
     """The faces of an upright RGB picture, the largest first; sizes as parts of the picture.
 
-    Each has ``box`` (left, top, width, height), ``turn`` (0 looks ahead, 1 is a profile) and, the
-    first, its ``embedding`` of 128 numbers.
+    Each has ``box`` (left, top, width, height), ``eyes`` (x and y of the one on the left, then of the other),
+    ``turn`` (0 looks ahead, 1 is a profile) and, the first, its ``embedding`` of 128 numbers.
     """
     detector, landmarks, recognition = _models()
     small = image.copy()
@@ -66,6 +66,7 @@ def find(image: Image.Image) -> list[dict[str, Any]]:
     faces: list[dict[str, Any]] = []
     for box in _boxes(detector, pixels):
         shape = landmarks(pixels, box)
+        points = [(point.x, point.y) for point in shape.parts()]
         faces.append(
             {
                 "box": [
@@ -74,7 +75,12 @@ def find(image: Image.Image) -> list[dict[str, Any]]:
                     round(box.width() / width, 3),
                     round(box.height() / height, 3),
                 ],
-                "turn": _turn([(point.x, point.y) for point in shape.parts()]),
+                "eyes": [
+                    round(part / whole, 3)
+                    for eye in _eyes(points)
+                    for part, whole in zip(eye, small.size, strict=True)
+                ],
+                "turn": _turn(points),
             }
         )
         if len(faces) == 1:
@@ -89,6 +95,13 @@ def _boxes(detector: Any, pixels: npt.NDArray[np.uint8]) -> list[Any]:
         if boxes:
             break
     return sorted(boxes, key=lambda box: -box.width())
+
+
+def _eyes(points: list[tuple[int, int]]) -> list[tuple[float, float]]:
+    """Their middles, from left to right."""
+    return sorted(
+        ((one[0] + other[0]) / 2, (one[1] + other[1]) / 2) for one, other in (points[:2], points[2:4])
+    )
 
 
 def _turn(points: list[tuple[int, int]]) -> float:

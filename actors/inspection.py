@@ -15,7 +15,7 @@ from typing import Any, Literal
 from django.db import transaction
 from django.utils import timezone
 
-from actors import faces, measures
+from actors import faces, measures, variety
 from actors.models import IMAGES_BEST, IMAGES_FLOOR, IMAGES_MANY, TrainingDataset, TrainingImage
 
 Finding = dict[str, Any]
@@ -34,10 +34,6 @@ EXTREME_ASPECT = 2.5
 FACE_SMALL = 0.1
 #: A second face counts from this part of the first one's width: it is no passer-by then.
 SECOND_FACE = 0.5
-TURNED, PROFILE = 0.25, 0.6
-CLOSE_FACE = 0.35
-#: Of all included images, more than this part with the same pose or expression is monotonous.
-MONOTONOUS = 0.9
 
 #: Frames of one film are all alike: of half a million pairs so many an image are told, then the next.
 MOST_TWINS = 3
@@ -54,7 +50,6 @@ _FACE_WORDS = re.compile(
     r"|(?:oval|round|square|heart-shaped|narrow|long) face|(?:full|thin) lips|bald)\b",
     re.IGNORECASE,
 )
-EXPRESSIONS = ("neutral", "smiling", "laughing", "serious", "surprised", "sad", "angry", "talking")
 
 
 def finding(code: str, level: Level, message: str, **more: Any) -> Finding:
@@ -227,45 +222,14 @@ def set_findings(images: list[TrainingImage], dataset: TrainingDataset) -> list[
     elif count > IMAGES_MANY:
         reason = f"{count} images dilute the likeness; choose the best {low} to {high}."
         found.append(finding("too_many", "warning", reason))
-    for code, words, what in (
-        ("one_pose", coverage(images, dataset)["pose"], "look the same way"),
-        ("one_expression", coverage(images, dataset)["expression"], "have the same expression"),
-    ):
-        known = sum(words.values())
-        if known >= IMAGES_FLOOR and max(words.values()) > known * MONOTONOUS:
-            word = max(words, key=lambda key: words[key])
-            reason = f"{words[word]} of {known} images {what} ({word}): the LoRA will know no other."
-            found.append(finding(code, "warning", reason))
-    return found
+    return [*found, *(finding(code, "warning", reason) for code, reason in variety.lacking(images, dataset))]
 
 
-def coverage(images: list[TrainingImage], dataset: TrainingDataset) -> dict[str, Counter[str]]:
-    """How many images show which pose, framing and expression.
-
-    Pose and framing come from the faces found, else from the caption's words; expressions from captions
-    only: the landmarks we use don't reach the mouth.
-    """
-    kinds: dict[str, Counter[str]] = {"pose": Counter(), "framing": Counter(), "expression": Counter()}
-    for image in images:
-        seen, caption = image.measures.get("faces") or [], image.caption.lower()
-        if seen:
-            turn, width = seen[0]["turn"], seen[0]["box"][2]
-            pose = "facing" if turn < TURNED else "half turned" if turn < PROFILE else "profile"
-            kinds["pose"][pose] += 1
-            kinds["framing"]["close" if width > CLOSE_FACE else "half body"] += 1
-        elif match := re.search(r"\b(?:looking (?P<way>ahead|left|right)|(?P<profile>profile))\b", caption):
-            way = match["way"] or "profile"
-            kinds["pose"]["facing" if way == "ahead" else way] += 1
-        word = next((word for word in EXPRESSIONS if re.search(rf"\b{word}\b", caption)), None)
-        if word:
-            kinds["expression"][word] += 1
-    return kinds
-
-
-def notes(dataset: TrainingDataset) -> list[str]:
-    """What was not checked, and why: silence must not look like praise."""
+def notes(dataset: TrainingDataset, images: list[TrainingImage]) -> list[str]:
+    """What was not checked on the used images, and why: silence must not look like praise."""
     if dataset.kind == TrainingDataset.Kind.DRAWN:
         return ["The images are drawn: faces are not checked as photographs."]
     if not faces.available():
         return ["Face checks are off: install requirements/faces.txt to switch them on."]
-    return []
+    reason = variety.why_unmeasured(images, dataset)
+    return [reason] if reason else []

@@ -12,7 +12,7 @@ import pytest
 from django.core.files.base import ContentFile
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from actors import edits, faces, ingest, inspection, measures, storage, tasks
+from actors import edits, faces, ingest, inspection, measures, storage, tasks, variety
 from actors.measuring import measure_images
 from actors.models import TrainingDataset, TrainingImage, Verdict
 from tests.actors.pictures import admiral, as_bytes, as_file, astronaut, coffee, portrait, scenes
@@ -52,6 +52,10 @@ def codes(dataset: TrainingDataset, number: int = 0) -> dict[str, str]:
 
 def found_on(picture: Image.Image, kind: str = DRAWN) -> dict[str, str]:
     return codes(make_dataset([picture], kind))
+
+
+def notes(dataset: TrainingDataset) -> list[str]:
+    return inspection.notes(dataset, list(dataset.images.all()))
 
 
 def verdict(dataset: TrainingDataset) -> str:
@@ -209,7 +213,7 @@ def test_among_three_photographs_nobody_can_say_who_the_actor_is() -> None:
 def test_drawn_images_do_not_fail_for_lacking_a_photographic_face() -> None:
     dataset = make_dataset([coffee().resize((900, 600)), portrait()], DRAWN)
     assert "no_face" not in codes(dataset, 0)
-    assert inspection.notes(dataset) == ["The images are drawn: faces are not checked as photographs."]
+    assert notes(dataset) == ["The images are drawn: faces are not checked as photographs."]
 
 
 def test_without_the_extra_face_checks_are_off_and_the_dataset_says_so(
@@ -218,7 +222,7 @@ def test_without_the_extra_face_checks_are_off_and_the_dataset_says_so(
     monkeypatch.setattr(faces, "weights", lambda: None)
     dataset = make_dataset([coffee().resize((900, 600))], PHOTOGRAPHS)
     assert codes(dataset) == {}
-    assert "Face checks are off" in inspection.notes(dataset)[0]
+    assert "Face checks are off" in notes(dataset)[0]
 
 
 # Duplicates
@@ -358,7 +362,7 @@ def test_varied_scenes_are_no_finding() -> None:
 def test_poses_are_told_apart_on_faces() -> None:
     face = {"box": [0.3, 0.2, 0.2, 0.2], "embedding": [0.0] * 128}
     rows = [TrainingImage(measures={"faces": [face | {"turn": turn}]}) for turn in (0.0, 0.4, 0.8)]
-    poses = inspection.coverage(rows, make_actor(images=0).dataset)["pose"]
+    poses = variety.coverage(rows)["pose"]
     assert poses == {"facing": 1, "half turned": 1, "profile": 1}
 
 
