@@ -169,7 +169,7 @@ class Measured:
         self.turns(
             "one actor's own values",
             lambda: self.visitor.post(
-                f"{address}actors/{item.actor_id}", max_train_steps=random.randint(50, 5000)
+                f"{address}actors/{item.actor_id}", max_train_steps=random.randint(50, 300)
             ),
         )
 

@@ -10,6 +10,7 @@ from django.http import QueryDict
 
 from actors.models import Actor
 from training.library import Filters, Library
+from training.readiness import among
 
 #: Longer lists are no lists of ids.
 MOST_CHARACTERS = 2_000_000
@@ -40,7 +41,8 @@ class Choice:
 def by_words(words: list[str]) -> Choice:
     """Registry ids, also written as ``0013``, or registry names. Nobody is taken twice."""
     numbers = {int(word) for word in words if _is_id(word)}
-    known_ids = set(Actor.objects.filter(pk__in=numbers).values_list("pk", flat=True))
+    found = Actor.objects.filter(among("pk", list(numbers))).order_by().values_list("pk", flat=True)
+    known_ids = numbers.intersection(found)
     names = {word for word in words if not (_is_id(word) and int(word) in known_ids)}
     known_names = dict(Actor.objects.filter(name__in=names).values_list("name", "pk"))
     ids: dict[int, None] = {}

@@ -34,8 +34,9 @@ AT_ONCE = 25
 TOO_MANY_FAILURES = 3
 
 
-def stop_trainings(batch: Batch) -> None:
-    """Cancels what still trains for a cancelled batch; killed half-way, the next round goes on."""
+def end_cancelled(batch: Batch) -> None:
+    """Ends what waits and trains for a cancelled batch; killed half-way, the next round goes on."""
+    batch.items.filter(state=ItemState.WAITING).update(state=ItemState.CANCELLED)
     training = batch.items.filter(state=ItemState.LAUNCHED, version__status__in=ACTIVE)
     for item in training.select_related("version"):
         if item.version:
@@ -67,9 +68,9 @@ def alone(what: str) -> Iterator[None]:
 
 
 def advance_one(batch: Batch, now: datetime) -> None:
-    """Launches for a running batch what may be; of a cancelled one it stops what trains."""
+    """Launches for a running batch what may be; a cancelled one it ends."""
     if batch.state == BatchState.CANCELLED:
-        stop_trainings(batch)
+        end_cancelled(batch)
         return
     grow_reservations(batch, now)
     for _ in range(AT_ONCE):
@@ -78,8 +79,8 @@ def advance_one(batch: Batch, now: datetime) -> None:
 
 
 def _leftover() -> Q:
-    """Cancelled batches whose trainings are not all told."""
-    active = BatchItem.objects.filter(batch=OuterRef("pk"), state=ItemState.LAUNCHED)
+    """Cancelled batches whose actors are not all free."""
+    active = BatchItem.objects.filter(batch=OuterRef("pk"), state__in=HOLDING)
     return Q(Exists(active), state=BatchState.CANCELLED)
 
 

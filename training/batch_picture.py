@@ -79,7 +79,8 @@ class BatchPicture:
     @property
     def is_live(self) -> bool:
         """Whether anything may change by itself."""
-        return self.batch.is_open or bool(self.planning.asked)
+        ends = self.batch.state == BatchState.CANCELLED and bool(self.waiting or self.training)
+        return self.batch.is_open or ends or bool(self.planning.asked)
 
     def number(self, *states: ItemState) -> int:
         """How many items are in these states."""

@@ -150,14 +150,14 @@ def resume(batch: Batch, by: User | None) -> None:
 
 @transaction.atomic
 def cancel(batch: Batch, by: User | None) -> None:
-    """Ends it: nothing more is launched, and the sweep cancels what trains. Raises ``NotPossible``."""
+    """Ends it: nothing more is launched, and the sweep ends what waits or trains. Raises ``NotPossible``."""
     row = Batch.lock(batch.pk)
     if not row.is_open:
         raise NotPossible(f"{row.name} is {row.state}: there is nothing to cancel.")
     row.state, row.note, row.ended_at = BatchState.CANCELLED, "", timezone.now()
     row.cancelled_by = by
     row.save(update_fields=["state", "note", "ended_at", "cancelled_by"])
-    waiting = row.items.filter(state=ItemState.WAITING).update(state=ItemState.CANCELLED)
+    waiting = row.items.filter(state=ItemState.WAITING).count()
     row.tell(f"Cancelled; {waiting} actors were not begun", by)
     batch_planning.wake()
     batch.refresh_from_db()

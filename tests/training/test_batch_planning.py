@@ -84,9 +84,7 @@ def test_a_task_that_is_killed_anywhere_is_found_by_the_sweep_and_goes_on(
     OrmQ.objects.all().delete()
     assert Planning.objects.get().looked == 2 * dies_at
     assert batch_launches.is_hungry(timezone.now())
-    look = (
-        batch_launches.advance if what == "plan" else batch_planning.rescue
-    )  # of those it would launch some
+    look = batch_launches.advance if what == "plan" else batch_planning.rescue
     look(timezone.now())
     assert queued() == []  # its task may still be at it
     look(timezone.now() + PATIENCE)
@@ -139,6 +137,7 @@ def test_a_batch_that_is_cancelled_meanwhile_tries_nobody_again() -> None:
     batches.retry_failed(batch, None)
     batches.cancel(batch, None)
     looked_at(batch)
+    batch_launches.advance()
     assert (batch.state, states(batch), batch.planning.asked) == ("cancelled", ["failed", "cancelled"], "")
 
 
