@@ -78,21 +78,27 @@ def _mesh() -> _Mesh:
     return _Mesh()
 
 
-def read(image: Image.Image, face: dict[str, Any]) -> dict[str, float] | None:
-    """The numbers of a face that ``faces.find`` has found; nothing when it is too small or hidden."""
+def read(image: Image.Image, face: dict[str, Any]) -> tuple[float, dict[str, float] | None]:
+    """How sure the mesh is of a face that ``faces.find`` has found (0 to 1), and its numbers.
+
+    No numbers when it is too small or hidden.
+    """
     left, top, width, height = (part * whole for part, whole in zip(face["box"], image.size * 2, strict=True))
     right_x, right_y, left_x, left_y = (
         part * whole for part, whole in zip(face["eyes"], image.size * 2, strict=True)
     )
     across = complex(left_x - right_x, left_y - right_y)
     middle, side = complex(left + width / 2, top + height / 2), _ROOM * max(width, height)
-    for _ in range(2 if across else 0):  # the second time it is framed as the mesh was taught to see faces
+    sure = 0.0
+    for _ in range(2):  # the second time it is framed as the mesh was taught to see faces
+        if not across:
+            return sure, None
         points, sure = _look(image, middle, side, across)
         across = complex(*(points[_LEFT_EYE[0]] - points[_RIGHT_EYE[0]])[:2])
         if sure < _SURE or abs(across) < _SMALL:
-            return None
+            return sure, None
         middle, side = _frame(points, across)
-    return {name: round(value, 3) for name, value in _numbers(_straighten(points)).items()}
+    return sure, {name: round(value, 3) for name, value in _numbers(_straighten(points)).items()}
 
 
 def most_alike(found: list[dict[str, float]]) -> int:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.db.models import QuerySet
 from django.utils import timezone
-from PIL import Image
 
-from actors import expressions, faces, images, measures, storage
+from actors import faces, images, measures, storage
 from actors.images import RefusedImage
 from actors.inspection import FILE_CODES, Finding, finding, image_findings, judge
 from actors.models import TrainingDataset, TrainingImage
@@ -86,15 +84,7 @@ def _read(image: TrainingImage, found: list[Finding]) -> None:
     image.width, image.height = upright.size
     image.measures = measures.measure(upright)
     if image.dataset.kind == TrainingDataset.Kind.PHOTOGRAPHS and faces.available():
-        image.measures["faces"] = look_at_faces(upright)
+        image.measures["faces"] = faces.find(upright)
     storage.save(image.thumbnail_key, ContentFile(images.small_webp(upright)))
     image.has_thumbnail = True
     image.checked_at = timezone.now()
-
-
-def look_at_faces(upright: Image.Image) -> list[dict[str, Any]]:
-    """The faces of a photograph; of the largest also what it does, where that can be measured."""
-    found = faces.find(upright)
-    if found and expressions.available():
-        found[0]["expression"] = expressions.read(upright, found[0])
-    return found

@@ -70,7 +70,7 @@ def encoded(image: object) -> bytes:
 
 def inspect(content: bytes, *, with_faces: bool) -> Cost:
     """What ``measuring`` does with one file, without the database."""
-    from actors import images, measures, measuring
+    from actors import faces, images, measures
 
     before = time.process_time()
     file = BytesIO(content)
@@ -80,7 +80,7 @@ def inspect(content: bytes, *, with_faces: bool) -> Cost:
     measures.measure(upright)
     images.small_webp(upright)
     if with_faces:
-        measuring.look_at_faces(upright)
+        faces.find(upright)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Cost(time.process_time() - before, peak)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import pytest
 from PIL import Image
 
-from actors import expressions, inspection, measuring, variety
+from actors import expressions, faces, inspection, variety
 from actors.models import TrainingDataset, TrainingImage
 from tests.actors.pictures import (
     ADMIRALS_FACE,
@@ -27,7 +27,7 @@ Change = Callable[[Image.Image, Face], Image.Image]
 
 
 def measured(picture: Image.Image) -> dict[str, float]:
-    found: dict[str, float] = measuring.look_at_faces(picture)[0]["expression"]
+    found: dict[str, float] = faces.find(picture)[0]["expression"]
     return found
 
 
@@ -36,7 +36,7 @@ def inspected(pictures: Iterable[Image.Image], caption: str = "") -> list[Traini
         TrainingImage(
             caption=caption,
             inspected_at="2026-01-01T00:00:00Z",
-            measures={"faces": measuring.look_at_faces(picture)},
+            measures={"faces": faces.find(picture)},
         )
         for picture in pictures
     ]
@@ -87,12 +87,21 @@ def test_a_hint_of_a_smile_is_not_yet_another_expression() -> None:
 
 
 def test_a_face_of_a_few_pixels_is_not_measured_rather_than_guessed() -> None:
-    (face,) = measuring.look_at_faces(tiny())
+    (face,) = faces.find(tiny())
     assert face["expression"] is None
 
 
 def test_without_a_face_there_is_nothing_to_measure() -> None:
-    assert measuring.look_at_faces(coffee().resize((600, 400))) == []
+    assert faces.find(coffee().resize((600, 400))) == []
+
+
+def test_folds_that_one_detector_takes_for_a_face_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the astronaut's suit lies one as large as a head: it would have stopped every training."""
+    turned = astronaut().rotate(8, Image.Resampling.BICUBIC)
+    suit = turned.crop((60, 160, 412, 512)).resize((640, 640), Image.Resampling.LANCZOS)
+    assert faces.find(suit) == []
+    monkeypatch.setattr(expressions, "weights", lambda: None)
+    assert len(faces.find(suit)) == 1, "else this picture proves nothing"
 
 
 # A set
