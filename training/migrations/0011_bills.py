@@ -2,7 +2,8 @@ from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-# As in 0009: what the dashboard reads of every version stands in one index, and the costs are part of it now.
+# As in 0009: what the dashboard reads of every version stands in one index. The costs are part of it now, and the
+# key, which scores are joined by.
 COLUMNS = """
     status, is_good, good_at, first_good_at, execution_ms, started_at, finished_at, request_id,
     created_by_id, preset_revision_id, preset_edited, image_count
@@ -13,7 +14,7 @@ INDEX = "CREATE INDEX training_launched ON training_trainingversion (created_at)
 def with_costs(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("DROP INDEX IF EXISTS training_launched")
-        schema_editor.execute(INDEX.format(columns=f"{COLUMNS}, cost_usd, preview_cost_usd"))
+        schema_editor.execute(INDEX.format(columns=f"{COLUMNS}, id, cost_usd, preview_cost_usd"))
 
 
 def without_costs(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
