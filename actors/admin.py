@@ -84,7 +84,7 @@ class ActorAdmin(HistoryAdmin):
         """Four digits."""
         return actor.number
 
-    @admin.display(description="")
+    @admin.display(description="Poster")
     def picture(self, actor: Any) -> SafeString | str:
         """The poster, else the first image; thumbnails lie at a key that follows from the image's."""
         if actor.poster or not actor.first_image:

@@ -1,15 +1,20 @@
-"""What browser tests share: what axe says, the keyboard's way through a page, and every page."""
+"""What browser tests share: what axe says, the keyboard's way through a page, and a walk over pages."""
 
 from __future__ import annotations
 
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from collections import defaultdict
+from typing import Any
 
-from tests.factories import make_actor, make_version
-from training.models import Status
+from axe_playwright_python.base import AXE_SCRIPT
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import ConsoleMessage, Locator, Page, Response, expect
 
 #: More stops than any page has before its main use.
 MOST_STOPS = 120
+ASK_AXE = """async options => {
+  const { violations } = await axe.run(options);
+  return violations.map(({ id, nodes: [first] }) => `${id}: ${first.html} ${first.failureSummary}`);
+}"""
 
 
 def complaints(page: Page) -> list[str]:
@@ -44,24 +49,66 @@ def press(page: Page, target: Locator, key: str = "Enter") -> None:
     page.keyboard.press(key)
 
 
-def every_page() -> list[str]:
-    """Addresses of all pages about actors and trainings, in the states they have."""
-    running = make_version(
-        status=Status.TRAINING, step=90, stage="training", loss_history=[[1, 0.9], [90, 0.4]]
-    )
-    done = make_version(running.actor)
-    failed = make_version(status=Status.FAILED, error="The worker ran out of memory. " * 9)
-    make_actor(images=0)
-    good = make_version(base_model="black-forest-labs/FLUX.1-dev")
-    good.mark_good()
-    queued = make_version(status=Status.QUEUED)
-    actor = f"/actors/{done.actor_id}"
-    return [
-        *("/actors/", "/actors/?view=table", "/actors/?q=nobody", "/activity/", "/activity/?status=queue"),
-        *("/styleguide", "/health/", "/account/tokens", "/nowhere"),
-        *(f"{actor}/", f"{actor}/dataset", f"{actor}/versions", f"{actor}/history", f"{actor}/use"),
-        f"{actor}/compare?v={running.number}&v={done.number}",
-        f"/actors/{good.actor_id}/use",
-        f"/actors/{failed.actor_id}/?learning_rate=x",
-        *(version.get_absolute_url() for version in (running, done, failed, queued, good)),
-    ]
+class Walk:
+    """Goes from page to page and keeps what is wrong.
+
+    What axe finds at the desk and on the phone, in light and dark; what the console says, and with it the
+    policy; files that can't be had; and whatever is wider than the screen.
+    """
+
+    DESK, PHONE = 1440, 390
+    #: Near those, where nothing may need a scroll bar either.
+    OTHERS = (360, 768, 2560)
+
+    #: What a change of colours can break; the rest of a page is the same in the dark.
+    OF_COLOUR = ("color-contrast", "link-in-text-block")
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.not_ours: set[str] = set()  # rules that a library's pages break
+        self.found: dict[str, list[str]] = defaultdict(list)
+        self._told: list[str] = []
+        page.emulate_media(reduced_motion="reduce")  # colours don't fade over
+        page.on("console", self._hear)
+        page.on("response", self._see)
+
+    def to(self, address: str, status: int = 200) -> None:
+        """Opens a page and looks at it."""
+        answer = self.page.goto(address)
+        if answer and answer.status != status:
+            self._told.append(f"answers {answer.status}")
+        self.look(address)
+
+    def look(self, name: str) -> None:
+        """At the page as it is now."""
+        self.page.wait_for_load_state()
+        wrong = self.found[name]
+        wrong += self._told
+        self._told.clear()
+        self.page.evaluate(AXE_SCRIPT)
+        for width in (*self.OTHERS, self.PHONE, self.DESK):  # the desk last: so the next page is opened there
+            self.page.set_viewport_size({"width": width, "height": 900})
+            wrong += [f"at {width}: {each}" for each in too_wide(self.page)]
+            if width not in self.OTHERS:
+                wrong += [f"at {width}: {each}" for each in self._axe({})]
+                self.page.emulate_media(color_scheme="dark")
+                of_colour = {"runOnly": list(self.OF_COLOUR)}
+                wrong += [f"at {width} in the dark: {each}" for each in self._axe(of_colour)]
+                self.page.emulate_media(color_scheme="light")
+        if not wrong:
+            del self.found[name]
+
+    def _axe(self, options: dict[str, Any]) -> list[str]:
+        rules = {rule: {"enabled": False} for rule in self.not_ours}
+        options |= {"resultTypes": ["violations"], "preload": False, "rules": rules}
+        told: list[str] = self.page.evaluate(ASK_AXE, options)
+        return told
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # What the browser says of an answer's status is seen below, with its address.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self._told.append(f"console: {message.text}")
+
+    def _see(self, response: Response) -> None:
+        if response.status >= 400 and not response.request.is_navigation_request():
+            self._told.append(f"{response.status}: {response.url}")

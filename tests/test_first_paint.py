@@ -40,10 +40,24 @@ def compressed(page: str) -> dict[str, int]:
 def test_every_page_paints_after_less_than_60_kb_of_css_and_javascript(admin_client: Client) -> None:
     version = make_version(status=Status.TRAINING)
     done = make_version(version.actor)
-    names = ("actor", "dataset", "versions", "history", "use")
+    of_actor = ("actor", "dataset", "versions", "history", "use", "rights")
+    of_version = ("training", "previews", "preview-grid")
+    others = (
+        *("library", "activity", "analytics", "batches", "batch-new", "presets", "preset-new", "prompt-sets"),
+        *(
+            "prompt-set-new",
+            "all-rights",
+            "budgets",
+            "account-budget",
+            "account-tokens",
+            "styleguide",
+            "health",
+        ),
+    )
     pages = [
-        *(reverse(name, args=[version.actor_id]) for name in names),
-        *(reverse(name) for name in ("library", "activity", "styleguide", "health", "account-tokens")),
+        *(reverse(name, args=[version.actor_id]) for name in of_actor),
+        *(reverse(name, args=[done.pk]) for name in of_version),
+        *(reverse(name) for name in others),
         reverse("compare", args=[version.actor_id]) + f"?v={version.number}&v={done.number}",
         version.get_absolute_url(),
     ]

@@ -1,4 +1,4 @@
-"""The pages in a real browser: by mouse, by keyboard, on the phone, live; and what axe says of them."""
+"""The pages in a real browser: by mouse, by keyboard, live."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from actors import storage
-from tests.browsing import complaints, every_page
+from tests.browsing import complaints
 from tests.factories import make_actor, make_version
 from training.base_models import EMBEDDED
 from training.models import SampleImage, Status, TrainingVersion
@@ -30,19 +30,6 @@ def quiet_end(page: Page) -> Iterator[None]:
     yield
     page.goto("about:blank")
     page.wait_for_load_state("networkidle")
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(signed_in_page: Page, width: int, scheme: str) -> None:
-    page = signed_in_page
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    found = {}
-    for address in every_page():
-        page.goto(address)
-        found[address] = complaints(page)
-    assert {address: told for address, told in found.items() if told} == {}
 
 
 def test_the_library_filters_while_typing_and_keeps_it_in_the_address(signed_in_page: Page) -> None:
@@ -134,12 +121,15 @@ def test_a_training_is_watched_to_its_end_and_marked_good(signed_in_page: Page) 
     version = make_version(status=Status.TRAINING, stage="training", step=40, max_train_steps=400)
     page.goto(version.get_absolute_url())
     expect(page).to_have_title(re.compile("^10 %"))
+    icon = page.locator("#favicon")
+    expect(icon).to_have_attribute("href", re.compile("favicon-training"))
     TrainingVersion.objects.filter(pk=version.pk).update(
         step=200, loss_history=[[1, 0.9], [200, 0.3]], updated_at=timezone.now()
     )
     expect(page.locator(".stepno")).to_contain_text("200")
     expect(page.locator("#loss svg.chart")).to_be_visible()
     version.complete("https://b.s3.us-east-1.amazonaws.com/x.safetensors")
+    expect(icon).to_have_attribute("href", re.compile("favicon-good"))
     page.get_by_role("button", name="Mark good", exact=True).click()
     page.get_by_label("Why?").fill("likeness holds")
     page.get_by_role("button", name=f"Mark {version.name} good").click()

@@ -1,26 +1,18 @@
-"""Rights and budgets in a real browser: what axe says, what fits on a phone, and the work by keyboard."""
+"""Rights and budgets in a real browser: the work by keyboard."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
 from actors import studio_time
-from actors.models import Actor, LikenessRights, RightsPolicy
-from actors.permissions import ensure_roles
-from tests.browsing import complaints
+from actors.models import RightsPolicy
 from tests.factories import make_actor
-from tests.training.ready import recommended
-from training import launch
-from training.budget_models import BudgetEntry, BudgetRule
-from training.budgets import reserve, settle
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 PDF = b"%PDF-1.4\n1 0 obj<<>>endobj\nstartxref\n9\n%%EOF\n"
@@ -32,52 +24,6 @@ def quiet_end(page: Page) -> Iterator[None]:
     yield
     page.goto("about:blank")
     page.wait_for_load_state("networkidle")
-
-
-@pytest.fixture
-def studio(settings: Settings, admin_user: User) -> list[Actor]:
-    """Rights in every state, and a budget that nears its end."""
-    ensure_roles()
-    settings.GPU_PRICE_PER_SECOND = 0.01
-    actors = [make_actor() for _ in range(5)]
-    for actor, number in zip(actors, (-3, 12, 31, None), strict=False):
-        ends = None if number is None else studio_time.today() + timedelta(days=number)
-        facts = {"basis": "consent", "reference": "Folder 7, page 3", "expires_on": ends}
-        LikenessRights.record(actor, facts, admin_user)
-    RightsPolicy.switch(required=True, by=admin_user)
-    BudgetRule.objects.create(dollars=Decimal(50), trainings=40)
-    BudgetRule.objects.create(group=Group.objects.get(name="Curator"), dollars=Decimal(80))
-    for number in range(4):
-        reserve(admin_user, BudgetEntry.Kind.TRAINING, 900 + number, Decimal(10), f"000{number} V1")
-    settle(BudgetEntry.Kind.TRAINING, 900, Decimal("11.52"), ran=True)
-    settle(BudgetEntry.Kind.TRAINING, 901, Decimal(0), ran=False)
-    launch.launch(actors[2], recommended(), by=admin_user)
-    BudgetRule.objects.create(user=admin_user, dollars=Decimal(40))
-    return actors
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(signed_in_page: Page, studio: list[Actor], width: int, scheme: str) -> None:
-    page = signed_in_page
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    addresses = [
-        "/rights/",
-        "/rights/?show=future",
-        *(f"/actors/{actor.pk}/rights" for actor in (studio[0], studio[1], studio[4])),
-        "/account/budget",
-        "/budgets/",
-        "/",
-        "/?view=table",
-        f"/actors/{studio[0].pk}/",
-    ]
-    found = {}
-    for address in addresses:
-        page.goto(address)
-        if wrong := complaints(page):
-            found[address] = wrong
-    assert found == {}
 
 
 def test_rights_are_recorded_by_keyboard_and_a_wrong_file_says_why(

@@ -1,24 +1,25 @@
-"""States of a page: narrow and wide, no script, no connection, errors, a session that ends, nobody looks."""
+"""States of a page: no script, no connection, errors, a session that ends, nobody looks."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import AbstractUser, User
+from django.contrib.auth.models import AbstractUser
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
-from tests.browsing import complaints, every_page, too_wide
+from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
+from tests.training.previewing import make_drawable
 from training import list_views, standing
-from training.models import EndpointState, Status, TrainingVersion
+from training.models import BatchItem, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-SCHEMES = ("light", "dark")
 
 
 @pytest.fixture(autouse=True)
@@ -27,51 +28,6 @@ def quiet_end(page: Page) -> Iterator[None]:
     yield
     page.goto("about:blank")
     page.wait_for_load_state("networkidle")
-
-
-def test_no_page_is_wider_than_the_screen_from_360_to_2560_pixels(signed_in_page: Page) -> None:
-    page = signed_in_page
-    addresses = every_page()
-    found = {}
-    for address in addresses:
-        page.goto(address)
-        for width in (360, 600, 768, 1024, 1280, 2560):
-            page.set_viewport_size({"width": width, "height": 900})
-            found[address, width] = too_wide(page)
-    assert {where: told for where, told in found.items() if told} == {}
-
-
-def test_axe_finds_nothing_on_pages_for_strangers_and_refused_people(
-    page: Page, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    User.objects.create_user("nobody", password="password")
-    EndpointState.troubled("local", "Connection refused.")
-
-    def both(words: str) -> None:
-        for scheme in SCHEMES:
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            page.wait_for_timeout(300)  # colours fade over
-            assert complaints(page) == [], (words, scheme)
-
-    page.goto("/actors/")
-    both("sign in")
-    page.get_by_label(re.compile("^Username")).fill("nobody")
-    page.get_by_label("Password", exact=True).fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("do not match")
-    both("wrong password")
-    page.get_by_label("Password", exact=True).fill("password")
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
-    both("no permission")
-    User.objects.update(is_superuser=True)
-    page.goto("/activity/")
-    expect(page.get_by_text("Connection refused.")).to_be_visible()
-    both("the endpoint is down")
-    monkeypatch.setattr(list_views, "places_of", lambda _: 1 / 0)
-    page.goto("/activity/")
-    expect(page.get_by_role("heading", name="Something broke on our side")).to_be_visible()
-    both("500")
 
 
 def test_everything_but_live_updates_works_without_a_script(
@@ -106,6 +62,50 @@ def test_everything_but_live_updates_works_without_a_script(
     page.get_by_role("button", name="Undo").click()
     version.refresh_from_db()
     assert not version.is_good
+    context.close()
+
+
+def test_the_studios_other_pages_work_without_a_script(
+    browser: Browser, live_server: LiveServer, admin_user: AbstractUser, media: Path
+) -> None:
+    ensure_roles()
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    page = context.new_page()
+    version = make_drawable()
+    page.goto("/")
+    page.get_by_label(re.compile("^Username")).fill("admin")
+    page.get_by_label("Password", exact=True).fill("password")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label(f"Select {version.actor.number}").check(force=True)
+    page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
+    assert BatchItem.objects.get().actor == version.actor
+    page.goto(f"/trainings/{version.pk}/previews")
+    page.get_by_label("Prompts").select_option(label="A prompt of your own")
+    page.get_by_label("Your own prompt").fill("portrait of {trigger}, laughing")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator(".preview-state")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("^Cancel")).click()
+    expect(page.locator(".preview-state")).to_contain_text("cancelled")
+    page.goto(f"/actors/{version.actor_id}/rights")
+    page.get_by_label("Basis").select_option("consent")
+    page.get_by_label("Reference").fill("Folder 7, page 3")
+    page.get_by_role("button", name="Record").click()
+    expect(page.get_by_text("The rights are recorded.")).to_be_visible()
+    page.goto("/budgets/")
+    page.get_by_label("Dollars a month").fill("50")
+    page.get_by_role("button", name="Set the ceiling").click()
+    expect(page.get_by_text("Changed: the budget of everybody.")).to_be_visible()
+    page.goto("/presets/quick")
+    page.get_by_label("Steps ×").fill("0.4")
+    page.get_by_role("button", name="Show before and after").click()
+    page.get_by_role("button", name="Save as revision 2").click()
+    expect(page.get_by_role("heading", name="Revision 2")).to_be_visible()
+    page.goto("/analytics/?days=90")
+    page.get_by_role("link", name="1", exact=True).first.click()
+    expect(page.get_by_role("heading", name="Activity")).to_be_visible()
+    page.get_by_role("button", name="Switch between dark and light").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     context.close()
 
 
@@ -179,3 +179,36 @@ def test_a_page_that_nobody_looks_at_does_not_ask(signed_in_page: Page) -> None:
         "delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))",
     )
     expect(page.locator(".live-head")).to_contain_text("Cancelled")
+
+
+def test_a_selection_outlives_going_back(signed_in_page: Page) -> None:
+    page = signed_in_page
+    actor = make_actor(sex="male")
+    make_actor(sex="female")
+    page.goto("/actors/")
+    page.get_by_label(f"Select {actor.number}").check(force=True)
+    page.locator("input[name=sex][value=male]").check()
+    expect(page.locator(".poster")).to_have_count(1)
+    page.go_back()
+    expect(page.locator(".poster")).to_have_count(2)
+    expect(page.get_by_label(f"Select {actor.number}")).to_be_checked()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("form", name="Selection")).to_be_hidden()
+
+
+def test_a_library_that_was_loaded_in_part_has_no_broken_script(signed_in_page: Page) -> None:
+    """As when somebody goes on before all of it is there; the page fixture listens for errors."""
+    page = signed_in_page
+    actor = make_actor()
+
+    def cut(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().split('<form class="picked"')[0])
+
+    page.route("**/actors/", cut)
+    page.goto("/actors/")
+    page.get_by_label(f"Select {actor.number}").check(force=True)
+    page.unroute_all()
+    page.reload()
+    expect(page.get_by_text("1 selected")).to_be_visible()

@@ -25,8 +25,9 @@ def test_a_script_names_others_as_they_are_served(tmp_path: Path) -> None:
         for name in names
         for address in re.findall(r'from "\./([^"]+)"', (tmp_path / storage.stored_name(name)).read_text())
     }
-    assert {"site.js", "upload-store.js"}.isdisjoint(named)
-    assert named == {storage.stored_name("site.js"), storage.stored_name("upload-store.js")}
+    imported = {"bell.js", "site.js", "upload-store.js"}
+    assert imported.isdisjoint(named)
+    assert named == {storage.stored_name(name) for name in imported}
 
 
 def test_no_script_names_another_in_a_way_that_is_not_seen() -> None:

@@ -20,13 +20,17 @@ from django.views.decorators.http import require_safe
 from actors.models import Actor, TrainingImage, Verdict
 from actors.permissions import requires
 from actors.requests import PageRequest
+from actors.rights import Flaw
+from actors.rights import State as RightsState
 from training.base_models import EMBEDDED
+from training.comparing import Facts, Shown
 from training.forms import ParameterForm
 from training.live import Picture
-from training.models import SampleImage, Status, TrainingVersion
+from training.models import ParameterDraft, SampleImage, Status, TrainingVersion, VersionScore
 from training.pages import page_links
 from training.readiness import Check
 from training.standing import STATES, Standing
+from training.suggesting import Suggestion
 
 STATIC = Path(settings.BASE_DIR) / "actortrain_site" / "static"
 #: Tokens of ``tokens.css`` and what they are for.
@@ -86,6 +90,9 @@ def styleguide(request: PageRequest) -> HttpResponse:
         "scale": "linear",
         "toasts": TOASTS,
         "icons": re.findall(r'id="(\w+)"', (STATIC / "icons.svg").read_text()),
+        "draft": ParameterDraft(updated_at=timezone.now()),
+        "flaws": FLAWS,
+        **example_comparison(now.version),
     }
     return render(request, "training/styleguide.html", context)
 
@@ -94,6 +101,11 @@ CHECKS = [
     Check("error", "12 of 15 images are not in the object store.", "Sync the dataset, or leave them out."),
     Check("warning", "2 of 15 images have no caption.", "They train on the trigger token alone."),
     Check("ok", "15 images.", "20 to 30 are best."),
+]
+MEASURED = {"measured_on": "4 samples", "scorer": "a scorer 1"}
+FLAWS = [
+    Flaw(RightsState.EXPIRED, "The rights to this likeness ended on 3 May.", "Renew them."),
+    Flaw(RightsState.EXPIRING, "The rights to this likeness end on 3 June.", "Renew them in time."),
 ]
 TOASTS = [
     SimpleNamespace(
@@ -142,6 +154,19 @@ def example_form() -> ParameterForm:
     form.values["network_dim"] = "9000"
     form.errors = form.find_errors()
     return form
+
+
+def example_comparison(newer: TrainingVersion) -> dict[str, Any]:
+    """Two versions: what differs, what the numbers say, which pictures came."""
+    older = TrainingVersion(pk=0, actor=newer.actor, number=3, name="V3", status=Status.COMPLETED)
+    why = "V3 comes nearest to the training images: 91 % ± 3, against 60 % ± 3 of V4."
+    return {
+        "comparison": {"versions": [older, newer]},
+        "facts": [Facts("Steps", ["1,500", "300"]), Facts("LoRA rank", ["16", "16"])],
+        "score": VersionScore(value=91, low=88, high=94, pictures=4, bleed=3, bleed_pictures=2, **MEASURED),
+        "suggestion": Suggestion(older, why),
+        "shown": [Shown("01.png", None, ""), *(Shown(row.file_name, row, "") for row in covers()[:3])],
+    }
 
 
 def example_training() -> Picture:

@@ -1,8 +1,8 @@
 // A training's page: title and icon tell the state, the console follows, stages are spoken once.
 
-const bellKey = `tell ${location.pathname}`; // survives a reload, not the tab
+import { ring, tell } from "./bell.js";
+
 let stage = poll()?.dataset.stage;
-let state = poll()?.dataset.state;
 
 function poll() {
   return document.getElementById("poll");
@@ -15,10 +15,8 @@ function show() {
   const favicon = document.getElementById("favicon");
   favicon.href = favicon.dataset[now.dataset.icon] || favicon.dataset.base;
   if (now.dataset.stage !== stage) document.getElementById("spoken").textContent = now.dataset.spoken;
-  if (now.dataset.state !== state && now.dataset.over === "1" && sessionStorage.getItem(bellKey))
-    new Notification(now.dataset.title, { body: now.dataset.spoken });
+  if (now.dataset.over === "1") tell(now.dataset.title, now.dataset.told);
   stage = now.dataset.stage;
-  state = now.dataset.state;
   ring();
   filter();
   follow();
@@ -44,19 +42,5 @@ function filter() {
 words?.addEventListener("input", filter);
 document.getElementById("follow")?.addEventListener("change", follow);
 
-// A notification at the end, for who asks for it. The button comes anew with every change of state.
-function ring() {
-  const bell = document.getElementById("bell");
-  if (!bell || !("Notification" in window)) return;
-  bell.hidden = false;
-  bell.ariaPressed = String(Boolean(sessionStorage.getItem(bellKey)));
-}
-document.addEventListener("click", async (event) => {
-  if (!event.target.closest("#bell")) return;
-  const on = sessionStorage.getItem(bellKey);
-  if (on || (await Notification.requestPermission()) !== "granted") sessionStorage.removeItem(bellKey);
-  else sessionStorage.setItem(bellKey, "1");
-  ring();
-});
 document.addEventListener("htmx:afterSettle", show);
 show();

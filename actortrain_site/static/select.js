@@ -2,13 +2,15 @@
 
 const KEY = "selected actors";
 const chosen = new Set(JSON.parse(sessionStorage.getItem(KEY) ?? "[]"));
-const bar = document.getElementById("selection");
+// Found anew each time: going back brings another one, and a load that is broken off ends before it.
+const bar = () => document.getElementById("selection");
 const boxes = () => document.querySelectorAll('#sheet input[name="actor"]');
 
 function show() {
   for (const box of boxes()) box.checked = chosen.has(box.value);
-  bar.toggleAttribute("data-some", chosen.size > 0);
-  bar.querySelector("[data-count]").textContent = chosen.size.toLocaleString("en");
+  if (!bar()) return;
+  bar().toggleAttribute("data-some", chosen.size > 0);
+  bar().querySelector("[data-count]").textContent = chosen.size.toLocaleString("en");
 }
 
 function keep() {
@@ -61,7 +63,8 @@ document.addEventListener("click", async (event) => {
 });
 
 // One field instead of thousands; the selection has done its work then.
-bar.addEventListener("formdata", (event) => {
+document.addEventListener("formdata", (event) => {
+  if (event.target !== bar()) return;
   event.formData.delete("actor");
   event.formData.set("ids", [...chosen].join(","));
   sessionStorage.removeItem(KEY);

@@ -44,8 +44,8 @@ for (const each of document.querySelectorAll(".toast:not(.is-failed)")) {
 }
 
 // The banner says what is wrong with the connection, and goes when an answer comes again.
-const offline = document.getElementById("offline");
 function troubled(why) {
+  const offline = document.getElementById("offline"); // another one after going back
   offline.hidden = !why;
   for (const each of offline.querySelectorAll("[data-why]")) each.hidden = each.dataset.why !== why;
 }

@@ -1,4 +1,4 @@
-"""Dashboard and presets in a real browser: what axe says, the keyboard, the phone, an edit to its end."""
+"""Dashboard and presets in a real browser: the keyboard, an edit to its end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
+from tests.browsing import complaints
 from tests.factories import make_actor, make_version
 from training.models import Preset, Status
 
@@ -43,46 +43,6 @@ def trained(settings: Settings) -> None:
         )
     make_version(execution_ms=500_000, finished_at=now).mark_good()
     make_actor(images=0)
-
-
-def complaints(page: Page) -> list[str]:
-    """What axe finds, and whether anything is wider than the screen."""
-    page.wait_for_load_state()
-    found = [
-        f"{violation['id']}: {violation['nodes'][0]['html']}"
-        for violation in Axe().run(page).response["violations"]
-    ]
-    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [*found, *([f"{wider} px too wide"] if wider > 0 else [])]
-
-
-ADDRESSES = (
-    *(
-        "/analytics/",
-        "/analytics/?days=90",
-        "/analytics/?from=2001-01-01&to=2001-01-02",
-        "/analytics/?from=x",
-    ),
-    *("/activity/?from=2001-01-01&reason=memory&images=16-30&preset=quick.1&changed=no&good=yes&by=%3F",),
-    *("/presets/", "/presets/quick", "/presets/balanced", "/presets/new"),
-)
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_dashboard_and_presets(
-    signed_in_page: Page, trained: None, width: int, scheme: str
-) -> None:
-    page = signed_in_page
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    found = {}
-    for address in ADDRESSES:
-        page.goto(address)
-        for closed in page.locator("details.numbers:not([open]) > summary").all():
-            closed.click()
-        found[address] = complaints(page)
-    assert {address: told for address, told in found.items() if told} == {}
 
 
 def test_a_dashboard_without_any_training_is_whole(signed_in_page: Page) -> None:

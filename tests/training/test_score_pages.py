@@ -16,7 +16,6 @@ from playwright.sync_api import Page
 
 from actors.models import Actor
 from actors.permissions import ensure_roles
-from tests.browsing import complaints
 from tests.factories import make_actor, make_version
 from training.models import Status, TrainingVersion, VersionScore
 from training.suggesting import suggest
@@ -241,24 +240,6 @@ def test_the_api_measures_completed_versions_only(
 
 
 # In the browser
-
-
-@pytest.mark.browser
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_and_nothing_is_too_wide(signed_in_page: Page, width: int, scheme: str) -> None:
-    page = signed_in_page
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    scores = two(91, 60, bleed=3.0, bleed_low=1.0, bleed_high=5.0)
-    actor = scores[0].version.actor
-    score(make_version(actor), None, reason="There are no samples. " * 8)
-    found = {}
-    for address in (f"/actors/{actor.pk}/versions", f"/actors/{actor.pk}/compare?v=1&v=2&v=3"):
-        page.goto(address)
-        found[address] = complaints(page)
-    assert {address: told for address, told in found.items() if told} == {}
 
 
 @pytest.mark.browser

@@ -1,0 +1,125 @@
+"""Every page in light and dark, on the desk and on the phone: axe, the console, the policy, and the width."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+from pytest_django.fixtures import Settings
+
+from tests.browsing import Walk
+from tests.every_page import STATUS, account_of, addresses, states
+from tests.factories import make_version
+from tests.furnished import Studio, furnish
+from training import list_views
+from training.models import EndpointState
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def room(settings: Settings, media: Path) -> None:
+    """Files of this test only, and trainings that cost something."""
+    settings.GPU_PRICE_PER_SECOND = 0.001
+
+
+@pytest.fixture
+def walk(page: Page) -> Iterator[Walk]:
+    """Goes from page to page; whatever it finds wrong fails the test at its end."""
+    walk = Walk(page)
+    yield walk
+    wrong = [f"{name} {each}" for name, found in walk.found.items() for each in found]
+    assert not wrong, "\n".join(wrong)
+
+
+def sign_in(page: Page, name: str, password: str = "password") -> None:
+    page.get_by_label(re.compile("^Username")).fill(name)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_every_page_for_people(walk: Walk, admin_user: User, half: int) -> None:
+    """In two halves, for two cores."""
+    studio = furnish(admin_user)
+    walk.page.goto("/")
+    sign_in(walk.page, "admin")
+    walk.page.wait_for_url("**/actors/")
+    for name, address in sorted((addresses(studio, public=False) | states(studio)).items())[half::2]:
+        walk.to(address, STATUS.get(name, 200))
+    walk.page.goto("/actors/")
+    walk.page.get_by_label(re.compile("^Select ")).first.check(force=True)
+    walk.look("the library with a selection")
+    walk.page.goto(studio.batches["planned"].get_absolute_url())
+    walk.page.get_by_role("button", name=re.compile("^Begin with")).click()
+    walk.look("a question before a batch")
+
+
+def test_every_page_for_strangers_refused_people_and_trouble(
+    walk: Walk, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = walk.page
+    for address in addresses(furnish(admin_user, crowd=6, trainings=0), public=True).values():
+        walk.to(address)
+    page.goto("/actors/")
+    account_of("nobody")
+    sign_in(page, "nobody", "wrong")
+    expect(page.get_by_role("alert")).to_contain_text("do not match")
+    walk.look("a wrong password")
+    for _ in range(8):
+        sign_in(page, "mara", "wrong")
+    expect(page.get_by_role("heading", name="Too many attempts")).to_be_visible()
+    walk.look("locked out")
+    page.goto("/actors/")
+    sign_in(page, "nobody")
+    expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
+    walk.look("no permission")
+    User.objects.filter(username="nobody").update(is_superuser=True)
+    EndpointState.troubled("local", "Connection refused.")
+    page.goto("/activity/")
+    expect(page.get_by_text("Connection refused.")).to_be_visible()
+    walk.look("the endpoint is down")
+    page.context.set_offline(True)
+    expect(page.get_by_text("No connection.")).to_be_visible()
+    walk.look("offline")
+    page.context.set_offline(False)
+    with monkeypatch.context() as broken:
+        broken.setattr(list_views, "places_of", lambda _: 1 / 0)
+        page.goto("/activity/")
+        expect(page.get_by_role("heading", name="Something broke on our side")).to_be_visible()
+        walk.look("500")
+
+
+def test_every_page_of_a_second_factor(walk: Walk) -> None:
+    page, person = walk.page, account_of("tove")
+    TOTP.activate(person, generate_totp_secret())
+    page.goto("/accounts/login/")
+    sign_in(page, "tove")
+    page.wait_for_url("**/2fa/authenticate/")
+    walk.look("the second factor is asked for")
+
+
+def test_the_admin(walk: Walk, admin_user: User) -> None:
+    page, version = walk.page, make_version(Studio(pixels=64).add_actor())
+    # Django's own rows, dates and drop-downs.
+    walk.not_ours = {"empty-table-header", "label", "aria-input-field-name"}
+    page.goto("/")
+    sign_in(page, "admin")
+    page.wait_for_url("**/actors/")
+    for address in (
+        "/admin/",
+        "/admin/actors/actor/",
+        "/admin/actors/actor/import/",
+        f"/admin/actors/actor/{version.actor_id}/change/",
+        f"/admin/actors/actor/{version.actor_id}/history/",
+        f"/admin/actors/trainingdataset/{version.actor.dataset.pk}/change/",
+        f"/admin/training/trainingversion/{version.pk}/change/",
+        "/admin/training/webhook/add/",
+        "/admin/password_change/",
+    ):
+        walk.to(address)
