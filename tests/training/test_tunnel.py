@@ -29,7 +29,7 @@ def room(settings: Settings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package ``ngrok`` that can be imported; its tunnel opens, or fails like the real one offline."""
     folder = tmp_path / "packages"
     folder.mkdir()
@@ -45,8 +45,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "    return Listener()\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "ngrok", raising=False)
-    return folder
+    sys.modules.pop("ngrok", None)
+    yield folder
+    sys.modules.pop("ngrok", None)
 
 
 @pytest.fixture
@@ -88,6 +89,15 @@ def test_a_wrong_token_is_refused_and_never_shown(package: Path, settings: Setti
     settings.NGROK_AUTHTOKEN = "wrong"
     assert failure().startswith("ngrok refuses NGROK_AUTHTOKEN")
     assert "wrong" not in failure()
+
+
+def test_the_real_package_says_why_it_opens_no_tunnel_and_keeps_the_token_to_itself(
+    settings: Settings,
+) -> None:
+    settings.NGROK_AUTHTOKEN = "2nobodys0token"
+    said = failure()  # with a network it is refused, without one ngrok can't be reached
+    assert said.startswith(("ngrok refuses NGROK_AUTHTOKEN: check it", "ngrok can't be reached (failed to "))
+    assert "2nobodys0token" not in said
 
 
 def test_a_tunnel_that_runs_is_the_public_address(
