@@ -245,7 +245,7 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
     @action(detail=True, filter_backends=(), pagination_class=None, url_path="items/<int:actor_id>")
     def item(self, request: Request, pk: int, actor_id: int) -> Response:
         """One actor of the batch."""
-        return Response(ItemSerializer(get_object_or_404(self.get_object().items, actor=actor_id)).data)
+        return Response(ItemSerializer(get_object_or_404(self.get_object().items, actor__id=actor_id)).data)
 
     @extend_schema(
         summary="Change an actor of a plan",
@@ -258,7 +258,7 @@ class BatchViewSet(LockedUpdate, mixins.ListModelMixin, viewsets.GenericViewSet[
     @item.mapping.patch
     def edit_item(self, request: Request, pk: int, actor_id: int) -> Response:
         """Values of its own, or left out. Both outlive a new plan; once it has begun they are fixed."""
-        found = get_object_or_404(self.get_object().items.select_related("batch"), actor=actor_id)
+        found = get_object_or_404(self.get_object().items.select_related("batch"), actor__id=actor_id)
         said = ItemChangeSerializer(data=request.data)
         said.is_valid(raise_exception=True)
         item = batches.edit_item(found.batch, actor_id, said_by(request), **said.validated_data)

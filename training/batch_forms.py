@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -32,15 +33,25 @@ def add_parameter_errors(form: forms.Form, errors: ParameterErrors) -> None:
         form.add_error(name if name in form.fields else None, ValidationError(why))
 
 
-def value_fields() -> dict[str, forms.CharField]:
-    """A field for each value that may go over what is recommended; empty: as recommended."""
-    return {
-        name: forms.CharField(
-            label=spec.label, required=False, max_length=100, help_text=f"{spec.allowed.capitalize()}."
-        )
-        for name, spec in studio_base().specs().items()
-        if name in OVERRIDES
-    }
+def value_fields(without: Mapping[str, object] | None = None) -> dict[str, forms.Field]:
+    """A field for each value that may go over what is recommended.
+
+    Empty: as recommended, or as it is ``without`` them, which stands in the empty field then.
+    """
+    fields: dict[str, forms.Field] = {}
+    for name, spec in studio_base().specs().items():
+        if name not in OVERRIDES:
+            continue
+        empty = str(without[name]) if without else ""
+        if spec.kind == "choice":
+            choices = [("", empty or "As the preset says"), *((each, each) for each in spec.choices)]
+            fields[name] = forms.ChoiceField(label=spec.label, required=False, choices=choices)
+        else:
+            told, shown = f"{spec.allowed.capitalize()}.", forms.TextInput({"placeholder": empty})
+            fields[name] = forms.CharField(
+                label=spec.label, required=False, max_length=100, help_text=told, widget=shown
+            )
+    return fields
 
 
 class LimitsForm(forms.Form):
@@ -155,7 +166,4 @@ class ItemForm(forms.Form):
     def __init__(self, item: BatchItem, data: Any = None) -> None:
         super().__init__(data, initial=item.own_values)
         recipe = Recipe(item.batch.preset, item.batch.parameters)
-        without = recipe.parameters(item.image_count or 20).to_dict()
-        self.fields.update(value_fields())
-        for name, field in self.fields.items():
-            field.widget.attrs["placeholder"] = str(without[name])
+        self.fields.update(value_fields(recipe.parameters(item.image_count or 20).to_dict()))

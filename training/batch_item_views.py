@@ -19,7 +19,9 @@ from training.parameters import ParameterErrors
 @requires("train")
 def item(request: PageRequest, pk: int, actor_id: int) -> HttpResponse:
     """Its values; POST keeps them, or with ``then`` leaves the actor out or takes it in again."""
-    found = get_object_or_404(BatchItem.objects.select_related("batch", "actor"), batch=pk, actor=actor_id)
+    found = get_object_or_404(
+        BatchItem.objects.select_related("batch", "actor"), batch__id=pk, actor__id=actor_id
+    )
     then = request.POST.get("then", "")
     if request.method == "POST" and then in ("leave-out", "take-in"):
         try:

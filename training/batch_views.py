@@ -119,7 +119,9 @@ def batch(request: PageRequest, pk: int) -> HttpResponse:
     if found.is_planning:
         name = "training/batch_planning_parts.html" if request.htmx else "training/batch_planning.html"
         context = {"section": "batches", "batch": found, "now": picture(found)}
-        return render(request, name, context | {"may_train": can(request.user, "train")})
+        answer = render(request, name, context | {"may_train": can(request.user, "train")})
+        messages.get_messages(request).used = False  # this page leaves in a second: the plan shows them, too
+        return answer
     if request.htmx and request.htmx.target == "planning":
         return HttpResponseClientRefresh()  # it is made: its page is another one
     if found.is_planned:

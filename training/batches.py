@@ -158,7 +158,7 @@ def cancel(batch: Batch, by: User | None) -> None:
     row.cancelled_by = by
     row.save(update_fields=["state", "note", "ended_at", "cancelled_by"])
     waiting = row.items.filter(state=ItemState.WAITING).count()
-    row.tell(f"Cancelled; {waiting} actors were not begun", by)
+    row.tell(f"Cancelled; {waiting} actor{' was' if waiting == 1 else 's were'} not begun", by)
     batch_planning.wake()
     batch.refresh_from_db()
 

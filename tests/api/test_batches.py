@@ -95,7 +95,9 @@ def test_one_actor_of_a_plan_gets_values_of_its_own_or_is_left_out(client: Clien
     assert (refused.status_code, "max_train_steps" in refused.json()) == (400, True)
     assert send(client, "PATCH", address, {"left_out": True}).json()["state"] == "left_out"
     assert send(client, "PATCH", address, {"own_values": {}}).json()["own_values"] == {}
-    assert client.get(f"/api/batches/{batch.pk}/items/999").status_code == 404
+    for nobody in (999, 10**30):
+        assert client.get(f"/api/batches/{batch.pk}/items/{nobody}").status_code == 404
+        assert send(client, "PATCH", f"/api/batches/{batch.pk}/items/{nobody}", {}).status_code == 404
     assert send(client, "POST", f"/api/batches/{batch.pk}/look-again").json()["state"] == "planning"
     assert send(client, "PATCH", address, {"left_out": False}).status_code == 409
     look_at_all()

@@ -125,6 +125,7 @@ def test_a_list_takes_ids_and_names_keeps_their_order_and_names_the_unknown(admi
     batch = Batch.objects.get()
     assert batch.planning.chosen == [third.pk, first.pk, second.pk]
     assert "No actor has the id or name: nobody, 99999." in answer.text
+    assert "No actor has the id or name: nobody, 99999." in admin_client.get(batch.get_absolute_url()).text
     assert batch.events.last().message.endswith("nobody, 99999.")  # type: ignore[union-attr]
 
 
@@ -243,7 +244,9 @@ def test_one_actor_gets_values_of_its_own_or_is_left_out(admin_client: Client) -
     assert "the plan is fixed" in refused.text
     assert "the plan is fixed" in admin_client.get(address, follow=True).text
     assert states(batch) == ["waiting", "waiting"]
-    assert admin_client.get(reverse("batch-item", args=[batch.pk, 999])).status_code == 404
+    for nobody in (999, 10**30):
+        assert admin_client.get(reverse("batch-item", args=[batch.pk, nobody])).status_code == 404
+        assert admin_client.get(reverse("batch-item", args=[nobody, actor.pk])).status_code == 404
 
 
 def test_the_plan_shows_parameters_times_sums_and_reasons(admin_client: Client, settings: Settings) -> None:

@@ -85,7 +85,7 @@ def test_who_is_fit_without_a_good_version_and_who_stands_in_a_file(tmp_path: Pa
         (["--fit-without-good"], "Nobody is fit", 1),
         (["nobody", "{fit}"], "No actor has the id or name: nobody", 1),
         (["--csv", "/nowhere.csv"], "/nowhere.csv can't be read", 1),
-        (["{empty}"], "None of its actors can start", 1),
+        (["{empty}"], "None of its actors can start. The plan says why, and what mends it. 1 × No train", 1),
         (["{fit}", "--preset", "best"], "The preset must be one of", 1),
         (["{fit}", "--set", "max_train_steps=1"], "Steps must be a whole number", 1),
         (["{fit}", "--set", "max_train_steps"], "--set wants NAME=VALUE", 2),

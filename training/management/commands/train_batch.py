@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from training import batch_choice, batch_launches, batch_plan, batch_planning, batches
+from training import batch_choice, batch_launches, batch_plan, batch_planning, batch_totals, batches
 from training.batch_choice import Choice
 from training.batch_recipe import Recipe
 from training.management.commands.train_actor import find_person, look, parse
@@ -91,8 +91,9 @@ class Command(BaseCommand):
             trouble = str(error)
         batch.refresh_from_db()
         if trouble := trouble or batch.planning.trouble:
+            why = "; ".join(f"{number} × {reason}" for reason, number in batch_totals.reasons(batch)[:3])
             batches.discard(batch)
-            raise CommandError(trouble)
+            raise CommandError(f"{trouble} {why}".strip())
 
     def choose(self, options: dict[str, Any]) -> Choice:
         """Everyone who is named; unknown names end it before anything begins."""
