@@ -1,8 +1,6 @@
-"""What ended before bills were kept: the ledger of budgets knows what was paid, else today's price has to do."""
+"""What ended before bills were kept: the ledger of budgets knows what was paid, else the price of now does."""
 
 import math
-from collections.abc import Iterable, Iterator
-from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -10,13 +8,12 @@ from django.conf import settings
 from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
-from django.db.models import Q, Sum
+from django.db.models import DecimalField, Exists, F, FloatField, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Cast, Ceil, Round
 from django.utils import timezone
 
 ENDED = ("completed", "failed", "cancelled")
 PREVIEW_ENDED = ("done", "failed", "cancelled")
-#: Rows written in one go.
-BATCH = 500
 
 
 def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -24,21 +21,39 @@ def fill(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     Preview = apps.get_model("training", "Preview")
     Entry = apps.get_model("training", "BudgetEntry")
     terms = prices(Version)
-    billed(Version.objects.filter(status__in=ENDED), ledger(Entry, "training"), terms)
+    trainings = Version.objects.filter(status__in=ENDED)
+    by_ledger(trainings, Entry.objects.filter(kind="training"), bill={"origin": "ledger"})
+    by_price(trainings, Entry.objects.filter(kind="training"), terms, bill=terms)
     drawn = Preview.objects.filter(status__in=PREVIEW_ENDED, cost_usd=None)
-    billed(drawn, ledger(Entry, "preview"), terms)
-    sums = Preview.objects.exclude(cost_usd=None).values("version").annotate(cost=Sum("cost_usd"))
-    write(
-        Version,
-        ["preview_cost_usd"],
-        (Version(pk=row["version"], preview_cost_usd=row["cost"]) for row in sums.order_by()),
-    )
+    by_ledger(drawn, Entry.objects.filter(kind="preview"))
+    by_price(drawn, Entry.objects.filter(kind="preview"), terms)
+    paid = Preview.objects.filter(version=OuterRef("pk")).exclude(cost_usd=None).order_by()
+    sums = paid.values("version").annotate(cost=Sum("cost_usd")).values("cost")
+    Version.objects.filter(Exists(paid)).update(preview_cost_usd=Subquery(sums))
 
 
-def ledger(Entry: Any, kind: str) -> dict[int, Decimal]:
-    """What it says was paid, by the key of what it was paid for."""
-    rows = Entry.objects.filter(kind=kind).exclude(spent=None)
-    return dict(rows.values_list("object_id", "spent"))
+def by_ledger(rows: Any, entries: Any, **more: Any) -> None:
+    """What it says was paid. Nothing paid is no cost: there was no price then, or no worker."""
+    paid = entries.filter(object_id=OuterRef("pk"), spent__gt=0)
+    rows.filter(Exists(paid)).update(cost_usd=Subquery(paid.values("spent")[:1]), **more)
+
+
+def by_price(rows: Any, entries: Any, terms: dict[str, Any] | None, **more: Any) -> None:
+    """What the ledger knows nothing of, and a worker has had."""
+    if terms is None:
+        return
+    price, around = Decimal(terms["price"]), terms["start_seconds"] + terms["idle_seconds"]
+    unknown = rows.exclude(Exists(entries.filter(object_id=OuterRef("pk"), spent__isnull=False)))
+    seconds = Cast(F("execution_ms"), FloatField()) / Value(1000.0) + Value(around)
+    whole = Cast(Ceil(seconds), DecimalField(max_digits=12, decimal_places=0))
+    told = unknown.filter(execution_ms__gt=0)
+    told.update(cost_usd=Round(whole * Value(price), precision=4), **more)
+    # Few: the endpoint told no time, so the clock counts.
+    clock = unknown.filter(Q(execution_ms=None) | Q(execution_ms=0), started_at__isnull=False)
+    for pk, started, finished in list(clock.values_list("pk", "started_at", "finished_at")):
+        executed = (finished - started).total_seconds() if finished else 0.0
+        cost = (math.ceil(executed + around) * price).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+        rows.model.objects.filter(pk=pk).update(cost_usd=cost, **more)
 
 
 def prices(Version: Any) -> dict[str, Any] | None:
@@ -60,44 +75,6 @@ def prices(Version: Any) -> dict[str, Any] | None:
         "origin": "later",
         "on": f"{timezone.now():%Y-%m-%d}",
     }
-
-
-def billed(rows: Any, known: dict[int, Decimal], terms: dict[str, Any] | None) -> None:
-    """Writes the cost of each row that has run; versions keep how it came to be beside it."""
-    fields = ["cost_usd", "bill"] if hasattr(rows.model, "bill") else ["cost_usd"]
-    ran = rows.filter(Q(execution_ms__gt=0) | Q(started_at__isnull=False)).order_by()
-    write(rows.model, fields, costs(rows.model, ran, known, terms))
-
-
-def costs(model: Any, ran: Any, known: dict[int, Decimal], terms: dict[str, Any] | None) -> Iterator[Any]:
-    for pk, execution_ms, started, finished in ran.values_list(
-        "pk", "execution_ms", "started_at", "finished_at"
-    ):
-        if pk in known:
-            cost, bill = known[pk], {"origin": "ledger"}
-        elif terms:
-            cost, bill = reckoned(seconds(execution_ms, started, finished), terms), terms
-        else:
-            continue
-        if cost:
-            row = model(pk=pk, cost_usd=cost)
-            row.bill = bill
-            yield row
-
-
-def seconds(execution_ms: int | None, started: datetime | None, finished: datetime | None) -> float:
-    if execution_ms:
-        return execution_ms / 1000
-    return (finished - started).total_seconds() if started and finished else 0.0
-
-
-def reckoned(executed: float, terms: dict[str, Any]) -> Decimal:
-    whole = math.ceil(terms["start_seconds"] + executed + terms["idle_seconds"])
-    return (whole * Decimal(terms["price"])).quantize(Decimal("0.0001"), ROUND_HALF_UP)
-
-
-def write(model: Any, fields: list[str], rows: Iterable[Any]) -> None:
-    model.objects.bulk_update(list(rows), fields, batch_size=BATCH)
 
 
 class Migration(migrations.Migration):
