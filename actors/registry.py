@@ -270,11 +270,11 @@ def write_relations(actor: Actor, record: dict[str, Any], keys: list[str]) -> No
 
 def write_dataset(actor: Actor, claims: dict[str, Any]) -> None:
     """The listed URLs become the dataset's images; captions of images already here stay."""
-    dataset, _ = TrainingDataset.objects.update_or_create(
+    dataset, is_new = TrainingDataset.objects.update_or_create(
         actor=actor, defaults={"local_path": claims.get("local_path") or "", "changed_at": None}
     )
     state = TrainingImage.State.SYNCED if claims.get("synced") else TrainingImage.State.LOCAL_ONLY
-    here = {image.url: image for image in dataset.images.all()}
+    here = {} if is_new else {image.url: image for image in dataset.images.all()}
     arriving = [(source, storage.parse(source)) for source in claims.get("s3_urls") or []]
     kept: set[str] = set()
     created: list[TrainingImage] = []
@@ -289,8 +289,10 @@ def write_dataset(actor: Actor, claims: dict[str, Any]) -> None:
         )
         image.position, image.source_url, image.state, image.included = position, source, state, True
         (changed if image.pk else created).append(image)
-    dataset.images.exclude(url__in=kept).delete()
     TrainingImage.objects.bulk_create(created)
+    if is_new and created:
+        return  # a registry of thousands comes in one transaction: what follows has nothing to do
+    dataset.images.exclude(url__in=kept).delete()
     TrainingImage.objects.bulk_update(changed, ["position", "source_url", "state", "included"])
     dataset.write_verdict()
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from actors import registry
 from actors.models import Actor, TrainingImage
@@ -200,3 +202,22 @@ def test_a_source_that_cannot_be_read_is_one_line(source: str) -> None:
 
 def test_an_empty_registry_is_an_empty_list() -> None:
     assert exported() == []
+
+
+def test_a_new_actor_with_its_images_costs_a_few_queries_however_many_come() -> None:
+    """All of a registry is one transaction, and on SQLite nobody else writes meanwhile."""
+    costs = []
+    for first, count in ((100, 2), (200, 12)):
+        records = [
+            {
+                "id": first + number,
+                "name": f"{first + number:04d}_nordic_41_female",
+                "training_data": {"s3_urls": [f"s3://b/{first + number}/{n}.png" for n in range(20)]},
+            }
+            for number in range(count)
+        ]
+        with CaptureQueriesContext(connection) as queries:
+            registry.import_records(records)
+        costs.append(len(queries))
+    assert TrainingImage.objects.count() == 14 * 20
+    assert costs[1] - costs[0] <= 10 * 12
