@@ -1,20 +1,18 @@
-"""Batches in a real browser: selecting by mouse and keyboard, planning, watching, on the phone, and axe."""
+"""Batches in a real browser: selecting by mouse and keyboard, planning, watching."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 
 import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
-from tests.browsing import complaints
 from tests.factories import make_actor
-from tests.training.batch_steps import begun, end_all, plan
+from tests.training.batch_steps import end_all, look_at_all, plan
 from training import batch_launches
-from training.models import Batch, BatchItem, Status, TrainingVersion
+from training.models import Batch, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -28,7 +26,7 @@ def quiet_end(page: Page) -> Iterator[None]:
 
 
 def chosen() -> list[int]:
-    return list(BatchItem.objects.order_by("position").values_list("actor_id", flat=True))
+    return list(Batch.objects.get().planning.chosen)
 
 
 def test_a_selection_outlives_filters_views_and_pages_and_plans_a_batch(signed_in_page: Page) -> None:
@@ -82,7 +80,7 @@ def test_everyone_whom_the_filters_leave_is_selected_at_once(signed_in_page: Pag
     expect(page.get_by_text("40 selected")).to_be_visible()
     page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
     page.wait_for_url(re.compile(r"/batches/\d+/"))
-    assert BatchItem.objects.count() == 40
+    assert len(chosen()) == 40
 
 
 def test_a_plan_is_set_begun_and_watched_without_a_reload(signed_in_page: Page, settings: Settings) -> None:
@@ -97,6 +95,8 @@ def test_a_plan_is_set_begun_and_watched_without_a_reload(signed_in_page: Page, 
     page.get_by_role("button", name="Begin with 3 actors").click()
     expect(page.get_by_role("dialog")).to_contain_text("never more than $9.50")
     page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+    expect(page.get_by_text("of 3 actors looked at")).to_be_visible()
+    look_at_all()
     expect(page.get_by_text("0 of 3 completed")).to_be_visible()
     batch_launches.advance()
     expect(page.locator(".batch-items .state.is-training")).to_have_count(2)
@@ -108,7 +108,28 @@ def test_a_plan_is_set_begun_and_watched_without_a_reload(signed_in_page: Page, 
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel the batch").click()
     expect(page.locator(".state.lead")).to_have_text("Cancelled")
+    batch_launches.advance()
     assert TrainingVersion.objects.filter(status=Status.CANCELLED).count() == 1
+
+
+def test_a_plan_appears_by_itself_and_one_actor_is_changed_and_left_out(signed_in_page: Page) -> None:
+    page = signed_in_page
+    first, second = make_actor(), make_actor()
+    page.goto("/batches/new")
+    page.get_by_role("button", name="Plan for these 2").click()
+    expect(page.get_by_text("0 of 2 actors looked at")).to_be_visible()
+    look_at_all()
+    expect(page.get_by_role("button", name="Begin with 2 actors")).to_be_visible()
+    page.get_by_role("link", name=f"Change the values of {first.number}").click()
+    page.get_by_label("Steps", exact=True).fill("60")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Its own values: max_train_steps 60")).to_be_visible()
+    page.get_by_role("button", name=f"Leave {second.number} out").click()
+    expect(page.get_by_role("button", name="Begin with 1 actor", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Look at all again").click()
+    look_at_all()
+    expect(page.get_by_role("button", name=f"Take {second.number} in again")).to_be_visible()
+    expect(page.get_by_text("Its own values: max_train_steps 60")).to_be_visible()
 
 
 def test_a_list_of_ids_names_the_unknown(signed_in_page: Page) -> None:
@@ -120,37 +141,3 @@ def test_a_list_of_ids_names_the_unknown(signed_in_page: Page) -> None:
     page.get_by_role("button", name="Plan for this list").click()
     expect(page.get_by_text("No actor has the id or name: 99999.").first).to_be_visible()
     assert chosen() == [actor.pk]
-
-
-@pytest.mark.parametrize("width", [390, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_the_pages_of_batches(
-    signed_in_page: Page, settings: Settings, width: int, scheme: str
-) -> None:
-    page = signed_in_page
-    settings.GPU_PRICE_PER_SECOND = 0.01
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    long = "a night with a name that is longer than the column which it stands in has room for"
-    planned = plan([make_actor(), make_actor(images=3), make_actor(images=0)], name=long)
-    running = begun(4, concurrency=2, ceiling=Decimal(30))
-    batch_launches.advance()
-    TrainingVersion.objects.update(status=Status.TRAINING, step=30)
-    batch_launches.advance()
-    failed = begun(3)
-    for _ in range(3):
-        batch_launches.advance()
-        end_all(failed, Status.FAILED, error="The worker ran out of memory. " * 6)
-    batch_launches.advance()
-    found = {}
-    addresses = [each.get_absolute_url() for each in (planned, running, failed)]
-    for address in ["/batches/", "/batches/new", *addresses, f"{addresses[0]}?show=blocked"]:
-        page.goto(address)
-        found[address] = complaints(page)
-    page.goto("/actors/")
-    page.get_by_label(re.compile("^Select ")).first.check(force=True)
-    found["selection"] = complaints(page)
-    page.goto("/actors/?view=table")
-    found["selection, table"] = complaints(page)
-    assert {address: told for address, told in found.items() if told} == {}
-    assert Batch.objects.count() == 3
