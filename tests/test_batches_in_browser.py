@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pytest_django.fixtures import Settings
 
+from tests.browsing import Walk
 from tests.factories import make_actor
 from tests.training.batch_steps import end_all, look_at_all, plan
 from training import batch_launches
@@ -113,15 +114,17 @@ def test_a_plan_is_set_begun_and_watched_without_a_reload(signed_in_page: Page, 
 
 
 def test_a_plan_appears_by_itself_and_one_actor_is_changed_and_left_out(signed_in_page: Page) -> None:
-    page = signed_in_page
+    page, walk = signed_in_page, Walk(signed_in_page)
     first, second = make_actor(), make_actor()
     page.goto("/batches/new")
     page.get_by_role("button", name="Plan for these 2").click()
     expect(page.get_by_text("0 of 2 actors looked at")).to_be_visible()
+    walk.look("while it is planned")
     look_at_all()
     expect(page.get_by_role("button", name="Begin with 2 actors")).to_be_visible()
     page.get_by_role("link", name=f"Change the values of {first.number}").click()
     page.get_by_label("Steps", exact=True).fill("60")
+    walk.look("values of one actor")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Its own values: max_train_steps 60")).to_be_visible()
     page.get_by_role("button", name=f"Leave {second.number} out").click()
@@ -130,6 +133,7 @@ def test_a_plan_appears_by_itself_and_one_actor_is_changed_and_left_out(signed_i
     look_at_all()
     expect(page.get_by_role("button", name=f"Take {second.number} in again")).to_be_visible()
     expect(page.get_by_text("Its own values: max_train_steps 60")).to_be_visible()
+    assert [told for told in walk.found.values() if told] == []
 
 
 def test_a_list_of_ids_names_the_unknown(signed_in_page: Page) -> None:
