@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from actors.admin import ReadOnlyAdmin
+from actors.admin_parts import ReadOnlyAdmin
 from actors.permissions import can
 from training.models import VersionScore
 from training.score_queue import measure_later

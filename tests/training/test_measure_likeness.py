@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from tests.training.score_steps import drawn_version, painted_actor
-from training import scores
+from training import scorers, scores
 from training.models import Status, VersionScore
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
@@ -76,7 +76,7 @@ def test_pictures_out_of_reach_make_it_fail(monkeypatch: pytest.MonkeyPatch) -> 
     def gone(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(scores.scorers, "look", gone)
+    monkeypatch.setattr(scorers, "look", gone)
     assert refused("--all") == (1, "The pictures of 1 could not be reached. Try again later.")
 
 
