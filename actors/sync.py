@@ -71,7 +71,7 @@ def sync_dataset(dataset: TrainingDataset) -> SyncReport:
         try:
             listings[prefix] = storage.list_prefix(prefix.bucket, prefix.key)
         except OSError as error:
-            report.unasked.append(str(error))
+            report.unasked.append(str(error).rstrip("."))
     checked = []
     for prefix, listing in listings.items():
         for image, address in by_prefix[prefix]:

@@ -129,6 +129,7 @@ def test_a_bucket_that_does_not_answer_changes_no_state(s3_storage: object, db: 
     report = sync.sync_dataset(actor.dataset)
     assert report.unasked
     assert "elsewhere" in report.unasked[0]
+    assert not report.unasked[0].endswith("."), "it goes on in a sentence of ours"
     image.refresh_from_db()
     assert (image.state, image.checked_at) == (State.SYNCED, None)
 
