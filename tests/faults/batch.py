@@ -65,8 +65,8 @@ def run(room: Path, kills: int, actors: int, at_once: int, seed: int) -> int:
         chosen = [actor.pk for actor in people.actors]
         batch = batch_plan.make(chosen, by=None, concurrency=at_once, parameters={"max_train_steps": 60})
         batches.begin(batch, None)
-        kill_while_planning(studio, batch, chance)
-        killed = kill_until_done(studio, people, batch, kills, chance)
+        killed = kill_while_planning(studio, batch, chance)
+        killed += kill_until_done(studio, people, batch, kills, chance)
         rest(studio, people, batch)
         wrong = breaches_of(studio, batch)
     finally:
@@ -78,16 +78,20 @@ def run(room: Path, kills: int, actors: int, at_once: int, seed: int) -> int:
     return 1 if wrong else 0
 
 
-def kill_while_planning(studio: Studio, batch: Batch, chance: random.Random) -> None:
+def kill_while_planning(studio: Studio, batch: Batch, chance: random.Random) -> Counter[str]:
     """A task that was taken and died comes back after ten minutes: the sweep has to find the batch."""
+    seen: Counter[str] = Counter()
     for _ in range(PLANNING_KILLS):
         time.sleep(chance.uniform(0, 1.5))
         studio.kill("tasks")
+        batch.refresh_from_db()
+        seen["planning" if batch.is_planning else batch.counts_in_words()] += 1
         studio.start("tasks")
     end = time.monotonic() + PATIENCE
     while batch.is_planning and time.monotonic() < end:
         time.sleep(0.1)
         batch.refresh_from_db()
+    return seen
 
 
 def kill_until_done(
