@@ -99,7 +99,7 @@ class Walk:
             del self.found[name]
 
     def _axe(self, options: dict[str, Any]) -> list[str]:
-        rules = {rule: {"enabled": False} for rule in self.not_ours}
+        rules = {rule: {"enabled": rule not in self.not_ours} for rule in (*self.not_ours, "target-size")}
         options |= {"resultTypes": ["violations"], "preload": False, "rules": rules}
         told: list[str] = self.page.evaluate(ASK_AXE, options)
         return told

@@ -55,8 +55,8 @@ def values(studio: Studio) -> dict[str, Any]:
         "name": "quick",
         "trainings pk": studio.versions["good"].pk,
         "previews pk": studio.previews["standard"].pk,
-        "batches pk": studio.batches["running"].pk,
-        "batches actor_id": studio.batches["running"].items.all()[0].actor_id,
+        "batches pk": studio.batches["planned"].pk,
+        "batches actor_id": studio.batches["planned"].items.all()[0].actor_id,
         "prompt-sets pk": PromptSet.objects.get(name="Night scenes").pk,
         "image_id": images[2].pk,
         "one": images[0].pk,
@@ -75,7 +75,7 @@ def addresses(studio: Studio, *, public: bool) -> dict[str, str]:
 
     found = {}
     for route in filter(is_page, ACCESS):
-        if (ACCESS[route]["GET"] == "public") is not public:
+        if (ACCESS[route]["GET"] == "public" and route != "accounts/logout/") is not public:
             continue
         # An image and a pair are of the dataset that has findings.
         of = studio.cast["unfit"].pk if "image" in route or "pair" in route else known["actor_id"]

@@ -13,16 +13,19 @@ from datetime import timedelta
 from decimal import Decimal
 from io import BytesIO
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
+from django.db.models import Max
 from django.utils import timezone
 from PIL import Image, ImageFilter
 
 from actors import ingest, storage, studio_time, tasks
 from actors.models import Actor, ImageUpload, LikenessRights
 from actors.permissions import ensure_roles
+from actors.tokens import make_token
 from tests.factories import make_actor, make_version
-from tests.training.batch_steps import begun, end_all, plan
+from tests.training.batch_steps import asked, begun, end_all, plan
 from tests.training.previewing import PROMPT, make_drawable, ordered
 from training import batch_launches, budgets, preview_reports, previews
 from training.budget_models import BudgetEntry, BudgetRule
@@ -72,7 +75,8 @@ class Studio:
         face = random_portrait(self.rng)
         age, sex = YEARS[face.age] + self.rng.randrange(9), "female" if face.sex == "woman" else "male"
         ethnicity = SKINS[face.skin]
-        name = f"{Actor.objects.count():04d}_{ethnicity}_{age}_{sex}"
+        last = Actor.objects.aggregate(last=Max("pk"))["last"] or 0
+        name = f"{last + 1:04d}_{ethnicity}_{age}_{sex}"
         actor = make_actor(images=images, name=name, age=age, sex=sex, ethnicity=ethnicity)
         self.faces[actor.pk] = face
         scenes = [self.paint(face) for _ in range(min(images, 4))]
@@ -122,6 +126,8 @@ def losses(steps: int) -> list[list[float]]:
 def furnish(by: User, *, pixels: int = 64, crowd: int = 12, trainings: int = 12) -> Studio:
     """Everything, in the name of ``by``. Pictures of more pixels are nicer to look at, and slower."""
     ensure_roles()
+    make_token(by, "nightly export of everything to the archive", ["read", "train"])
+    EmailAddress.objects.create(user=by, email=by.email, verified=True, primary=True)
     studio = Studio(pixels)
     add_trainings(studio, by)
     add_dataset(studio)
@@ -143,7 +149,7 @@ def add_trainings(studio: Studio, by: User) -> None:
     cast, versions, now = studio.cast, studio.versions, timezone.now()
     cast["main"] = main = studio.add_actor(images=24)
     made = {"created_by": by, "max_train_steps": 400}
-    early = {"created_at": now - timedelta(days=3), "started_at": now - timedelta(days=3)}
+    early = {f"{verb}_at": now - timedelta(days=3) for verb in ("created", "started", "finished")}
     versions["failed"] = make_version(
         main, status=Status.FAILED, step=41, error=OUT_OF_MEMORY, loss_history=losses(41), **made, **early
     )
@@ -158,11 +164,12 @@ def add_trainings(studio: Studio, by: User) -> None:
         versions[name] = version
     versions["good"].mark_good(by, "likeness holds in every prompt, and the clothes obey")
     versions["running"] = running = make_version(main, status=Status.QUEUED, **made)
-    running.mark_training(stage="training", step=240, loss_history=losses(240), seconds_per_step=0.9)
+    lines = [{"at": now.isoformat(), "level": "info", "message": f"step {n}"} for n in range(20, 241, 20)]
+    running.mark_training(
+        stage="training", step=240, loss_history=losses(240), seconds_per_step=0.9, log=lines
+    )
     studio.add_samples(running, (0, 80, 160, 240))
     running.note("4 captions begin alike; the trigger token may take on what they share", level="warning")
-    for step in range(20, 241, 20):
-        running.note(f"step {step} of 400")
     states = {
         "queued": (Status.QUEUED, {}),
         "lost": (Status.SUBMITTING, {"submitted_at": now - timedelta(hours=1)}),
@@ -250,6 +257,7 @@ def add_batches(studio: Studio, people: list[Actor], by: User) -> None:
     active.update(status=Status.TRAINING, stage="training", step=130, started_at=timezone.now())
     batch_launches.advance()
     batches["planned"] = plan([*people, *blocked], name=LONG_NAME, **settings)
+    batches["planning"] = asked(people, name="Only just asked for", **settings)
 
 
 def add_previews(studio: Studio, by: User) -> None:

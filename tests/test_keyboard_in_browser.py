@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browsing import press, tab_to
 from tests.factories import make_actor, make_version
-from training.models import SampleImage, Status, TrainingVersion
+from training.models import PromptSet, SampleImage, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -192,3 +192,56 @@ def test_a_token_is_made_and_revoked_after_a_question(signed_in_page: Page) -> N
     expect(page.get_by_role("button", name="Keep it")).to_be_focused()
     press(page, page.get_by_role("dialog").get_by_role("button", name="Revoke"))
     expect(page.get_by_text("You have none yet.")).to_be_visible()
+
+
+def test_rights_a_budget_a_preset_and_a_prompt_set_are_written(signed_in_page: Page) -> None:
+    page = signed_in_page
+    actor = make_actor()
+    page.goto(f"/actors/{actor.pk}/rights")
+    tab_to(page, page.get_by_label("Basis"))
+    page.keyboard.press("ArrowDown")
+    tab_to(page, page.get_by_label("Reference"))
+    page.keyboard.type("Folder 7, page 3")
+    press(page, page.get_by_role("button", name="Record"))
+    expect(page.get_by_text("The rights are recorded.")).to_be_visible()
+    page.goto("/budgets/")
+    tab_to(page, page.get_by_label("Dollars a month"))
+    page.keyboard.type("50")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Changed: the budget of everybody.")).to_be_visible()
+    page.goto("/presets/quick")
+    tab_to(page, page.get_by_label("Steps ×"))
+    page.keyboard.press("Control+a")
+    page.keyboard.type("0.4")
+    press(page, page.get_by_role("button", name="Save as revision 2"))
+    expect(page.get_by_role("heading", name="Revision 2")).to_be_visible()
+    page.goto("/prompt-sets/new")
+    tab_to(page, page.get_by_label("Name"))
+    page.keyboard.type("Night scenes")
+    tab_to(page, page.get_by_label("Prompts"))
+    page.keyboard.type("portrait of {trigger}, at night")
+    press(page, page.get_by_role("button", name="Make the set"))
+    page.wait_for_url(re.compile(r"/prompt-sets/(\d+)?$"))
+    assert PromptSet.objects.filter(name="Night scenes").exists()
+
+
+def test_the_loss_is_read_in_both_scales_and_the_console_is_kept(signed_in_page: Page) -> None:
+    page = signed_in_page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    version = make_version(loss_history=[[1, 0.9], [40, 0.5], [80, 0.4]])
+    version.note("A line to keep")
+    page.goto(version.get_absolute_url())
+    press(page, page.get_by_role("button", name="Copy", exact=True))
+    expect(page.get_by_text("Copied")).to_be_visible()
+    assert "A line to keep" in page.evaluate("navigator.clipboard.readText()")
+    tab_to(page, page.get_by_role("link", name="Download", exact=True))
+    with page.expect_download() as kept:
+        page.keyboard.press("Enter")
+    assert "A line to keep" in kept.value.path().read_text()
+    press(page, page.get_by_role("link", name="Log", exact=True))
+    page.wait_for_url(re.compile("scale=log"))
+    expect(page.locator("#scale-log")).to_have_attribute("aria-current", "true")
+    expect(page.locator("#loss .raw")).to_have_count(2)  # one of them in the key
+    expect(page.locator("#loss .line")).to_have_count(2)
+    page.locator("#loss svg.chart").first.hover()
+    expect(page.locator("#loss .probe text")).to_have_text(re.compile(r"^\d+: 0\.\d+$"))

@@ -67,6 +67,7 @@ def test_more_actors_are_shown_below(signed_in_page: Page) -> None:
         make_actor(images=0)
     page.goto("/actors/")
     expect(page.locator("#sheet > .poster")).to_have_count(36)
+    expect(page.locator(".posters.loading")).to_be_hidden()
     page.mouse.wheel(0, 20_000)
     expect(page.locator("#sheet > .poster")).to_have_count(40)
     page.goto("/actors/?page=2")  # the same as pages

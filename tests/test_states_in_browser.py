@@ -17,7 +17,7 @@ from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from tests.training.previewing import make_drawable
 from training import list_views, standing
-from training.models import BatchItem, Status, TrainingVersion
+from training.models import Batch, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
@@ -78,7 +78,7 @@ def test_the_studios_other_pages_work_without_a_script(
     page.get_by_role("button", name="Sign in").click()
     page.get_by_label(f"Select {version.actor.number}").check(force=True)
     page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
-    assert BatchItem.objects.get().actor == version.actor
+    assert list(Batch.objects.get().planning.chosen) == [version.actor_id]
     page.goto(f"/trainings/{version.pk}/previews")
     page.get_by_label("Prompts").select_option(label="A prompt of your own")
     page.get_by_label("Your own prompt").fill("portrait of {trigger}, laughing")
