@@ -46,7 +46,7 @@ class Recipe:
         The warm-up follows chosen steps; the token is the actor's own.
         """
         values: dict[str, Any] = auto_adjust(image_count, self.base, self.rules, "token")[0].to_dict()
-        changes = self.changes | (own or {})
+        changes = self.changes | dict(own or {})
         steps = str(changes.get("max_train_steps", ""))
         if steps.isdecimal() and len(steps) < 10:  # longer ones are refused below
             values["lr_warmup_steps"] = int(int(steps) * self.rules.warmup)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.contrib.messages.storage.base import BaseStorage
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
@@ -117,17 +118,13 @@ def batch(request: PageRequest, pk: int) -> HttpResponse:
     """The plan while it is made, and once it is; then the batch live. For htmx only what changes."""
     found = load(pk)
     if found.is_planning:
-        name = "training/batch_planning_parts.html" if request.htmx else "training/batch_planning.html"
-        context = {"section": "batches", "batch": found, "now": picture(found)}
-        answer = render(request, name, context | {"may_train": can(request.user, "train")})
-        messages.get_messages(request).used = False  # this page leaves in a second: the plan shows them, too
-        return answer
-    if request.htmx and request.htmx.target == "planning":
+        return planning_page(request, found)
+    if request.htmx.target == "planning":
         return HttpResponseClientRefresh()  # it is made: its page is another one
     if found.is_planned:
         return plan_page(request, found)
-    context = items_of(request, found) | {"now": picture(found)}
-    context["mark"] = context["now"].mark
+    now = picture(found)
+    context = items_of(request, found) | {"now": now, "mark": now.mark}
     if not request.htmx or request.htmx.history_restore_request:
         context |= {
             "form": form_for(request, found),
@@ -135,10 +132,23 @@ def batch(request: PageRequest, pk: int) -> HttpResponse:
         }
         return render(request, "training/batch_live.html", context)
     if request.GET.get("seen") == context["mark"]:
-        return HttpResponse(status=NOTHING_NEW if context["now"].is_live else STOP_POLLING)
+        return HttpResponse(status=NOTHING_NEW if now.is_live else STOP_POLLING)
     context["events"] = found.events.select_related("by").order_by("-pk")[:50]
-    status = 200 if context["now"].is_live else STOP_POLLING
+    status = 200 if now.is_live else STOP_POLLING
     return render(request, "training/batch_live_parts.html", context | {"oob": True}, status=status)
+
+
+def planning_page(request: PageRequest, found: Batch) -> HttpResponse:
+    """How many actors have been looked at; for the poll that alone."""
+    context = {"section": "batches", "batch": found, "now": picture(found)}
+    if request.htmx.target == "planning":
+        return render(request, "training/batch_planning_parts.html", context)
+    context["may_train"] = can(request.user, "train")
+    answer = render(request, "training/batch_planning.html", context)
+    storage = messages.get_messages(request)
+    if isinstance(storage, BaseStorage):
+        storage.used = False  # this page leaves in a second: the plan shows them, too
+    return answer
 
 
 def plan_page(request: PageRequest, found: Batch, form: Any = None, status: int = 200) -> HttpResponse:

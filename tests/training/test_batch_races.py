@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -87,9 +88,14 @@ def test_four_tasks_at_once_make_one_plan_begin_once_and_try_again_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batch_planning, "AT_ONCE", 3)
-    looks = []
+    looks: list[Sequence[int]] = []
     real = batch_plan.evaluate
-    monkeypatch.setattr(batch_plan, "evaluate", lambda *a, **k: looks.append(list(a[0])) or real(*a, **k))
+
+    def noted(actor_ids: Sequence[int], *arguments: Any, **options: Any) -> list[BatchItem]:
+        looks.append(actor_ids)
+        return real(actor_ids, *arguments, **options)
+
+    monkeypatch.setattr(batch_plan, "evaluate", noted)
     batch = asked([*(make_actor() for _ in range(8)), make_actor(images=0)])
 
     def all_four() -> list[int]:
