@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from django.core.files.base import ContentFile
+from playwright.sync_api import Page, Request, Route, expect
 from pytest_django.fixtures import Settings as SettingsWrapper
 from pytest_django.live_server_helper import LiveServer
 
@@ -164,3 +165,46 @@ def test_a_store_that_lacks_the_rule_is_no_silent_failure(
         expect(page.locator("#uploads-list")).to_contain_text("Trying again")
         expect(page.locator("#uploads-list")).to_contain_text("allow PUT from this site")
         page.goto("about:blank")  # it would go on trying while the settings change back
+
+
+def test_several_files_go_at_once_and_each_shows_its_progress(
+    signed_in_page: Page, actor: Actor, tmp_path: Path
+) -> None:
+    page = signed_in_page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if len(held) < 4:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/files/incoming/**", hold)
+    open_dataset(page, actor)
+    drop(page, *make_files(tmp_path / "files", 5))
+    for _ in range(100):
+        page.wait_for_timeout(100)
+        if len(held) == 3:
+            break
+    page.wait_for_timeout(300)
+    assert len(held) == 3, "three at once, the others wait"
+    for number in range(5):
+        expect(page.get_by_role("progressbar", name=f"Upload of 0{number}.png")).to_be_visible()
+    expect(page.locator("#uploads-sum")).to_have_text("0 of 5 finished")
+    for route in held:
+        route.continue_()
+    held += held  # nothing more is held
+    expect(page.locator("#uploads-sum")).to_have_text("5 of 5 finished")
+    expect_images(page, actor, *(f"0{number}.png" for number in range(5)))
+
+
+def test_a_folder_of_the_bucket_is_imported_by_its_name(signed_in_page: Page, actor: Actor) -> None:
+    for number in range(2):
+        storage.save(f"scans/anna/{number}.png", ContentFile(as_bytes(portrait(number))))
+    page = signed_in_page
+    open_dataset(page, actor)
+    page.get_by_role("button", name="Add images").click()
+    page.get_by_label("By URL, or a folder of the bucket; one a line").fill("scans/anna/")
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_text("2 new images in scans/anna/.")).to_be_visible()
+    expect_images(page, actor, "0.png", "1.png")
