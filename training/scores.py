@@ -197,11 +197,12 @@ def digest(value: Any) -> str:
 
 
 def keep(score: VersionScore) -> VersionScore:
-    """Instead of the former one. The actor's row is the lock, as for every change of a version."""
+    """In place of the former one. The actor's row is the lock, as for every change of a version."""
     with transaction.atomic():
         Actor.objects.select_for_update().only("pk").get(pk=score.version.actor_id)
-        VersionScore.objects.filter(version=score.version_id).delete()
-        score.save(force_insert=True)
+        former = VersionScore.objects.filter(version=score.version_id).values_list("pk", flat=True).first()
+        score.pk = former
+        score.save(force_insert=former is None, force_update=former is not None)
     return score
 
 

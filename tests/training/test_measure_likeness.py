@@ -106,6 +106,14 @@ def test_score_and_version_lead_to_each_other(admin_client: Client) -> None:
     assert "not measured" in admin_client.get(address).text
 
 
+def test_a_score_keeps_its_address_when_it_is_measured_anew() -> None:
+    version = drawn_version(painted_actor())
+    before = scores.score_of(version)
+    version.samples.filter(prompt_index=0).delete()
+    after = scores.score_of(version)
+    assert (after.pk, after.pictures) == (before.pk, before.pictures - 1)
+
+
 def test_scores_are_only_looked_at(admin_client: Client) -> None:
     score = scores.score_of(make_version())
     page = reverse("admin:training_versionscore_change", args=[score.pk])
