@@ -1,4 +1,4 @@
-"""What the buttons of the dataset page do on the server, and what they say."""
+"""What the dataset page shows of its images, what its buttons do on the server, and what they say."""
 
 from __future__ import annotations
 
@@ -94,3 +94,22 @@ def test_a_download_is_streamed_and_named_after_the_actor(admin_client: Client, 
     assert answer.streaming
     assert answer["Content-Type"] == "application/zip"
     assert f'filename="{actor.number}_dataset_' in answer["Content-Disposition"]
+
+
+def test_each_thumbnail_shows_its_worst_finding_and_how_many_more(admin_client: Client, actor: Actor) -> None:
+    first, second = actor.dataset.images.all()
+    first.findings = [
+        {"code": "near_duplicate", "level": "warning", "message": "Nearly the same.", "twin": second.pk},
+        {"code": "blurred", "level": "error", "message": "Sharpness 3."},
+    ]
+    second.findings = [{"code": "near_duplicate", "level": "warning", "message": "…", "twin": first.pk}]
+    TrainingImage.objects.bulk_update([first, second], ["findings"])
+    page = admin_client.get(f"/actors/{actor.pk}/dataset").content.decode()
+    thumbs = {pk: page.partition(f'id="image-{pk}"')[2].partition("</li>")[0] for pk in (first.pk, second.pk)}
+    assert "Blurred" in thumbs[first.pk]
+    assert "+1" in thumbs[first.pk]
+    assert "Twin of 01" in thumbs[second.pk]
+    first.accepted = {"blurred": {"reason": "meant so", "by": "", "at": "2026-01-01T00:00:00+00:00"}}
+    first.save()
+    page = admin_client.get(f"/actors/{actor.pk}/dataset").content.decode()
+    assert "Twin of 02" in page.partition(f'id="image-{first.pk}"')[2].partition("</li>")[0]
