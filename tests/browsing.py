@@ -98,6 +98,10 @@ class Walk:
         if not wrong:
             del self.found[name]
 
+    def forget(self) -> None:
+        """What was told since the last look, on purpose."""
+        self._told.clear()
+
     def _axe(self, options: dict[str, Any]) -> list[str]:
         rules = {rule: {"enabled": rule not in self.not_ours} for rule in (*self.not_ours, "target-size")}
         options |= {"resultTypes": ["violations"], "preload": False, "rules": rules}

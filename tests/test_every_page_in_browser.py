@@ -87,7 +87,9 @@ def test_every_page_for_strangers_refused_people_and_trouble(
     page.context.set_offline(True)
     expect(page.get_by_text("No connection.")).to_be_visible()
     walk.look("offline")
+    page.goto("about:blank")
     page.context.set_offline(False)
+    walk.forget()
     with monkeypatch.context() as broken:
         broken.setattr(list_views, "places_of", lambda _: 1 / 0)
         page.goto("/activity/")
@@ -107,7 +109,7 @@ def test_every_page_of_a_second_factor(walk: Walk) -> None:
 def test_the_admin(walk: Walk, admin_user: User) -> None:
     page, version = walk.page, make_version(Studio(pixels=64).add_actor())
     # Django's own rows, dates and drop-downs.
-    walk.not_ours = {"empty-table-header", "label", "aria-input-field-name"}
+    walk.not_ours = {"empty-table-header", "label", "aria-input-field-name", "target-size"}
     page.goto("/")
     sign_in(page, "admin")
     page.wait_for_url("**/actors/")
