@@ -1,7 +1,8 @@
 """Batches of every actor there is: ``python -m benchmarks batches [10000]`` actors, five versions each.
 
-What people wait for (requests through gunicorn on PostgreSQL; the goal is 300 ms each), what the task queue
-does with it afterwards, and one round of the sweep while all of them wait for their turn.
+What people wait for: requests through gunicorn on PostgreSQL, with a goal of 300 ms each, and the CPU of the
+web process for one, which a busy machine does not change. What the task queue does with it afterwards. And a
+round of the sweep while all of them wait for their turn.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from benchmarks.bench_live import web_seconds
 from tests.served_site import gunicorn, postgres_server
 
 ACTORS = 10_000
@@ -86,10 +88,10 @@ class Visitor:
         """As a form does."""
         return self.send("POST", address, urlencode(fields))[0]
 
-    def tell(self, words: str, times: list[float]) -> None:
+    def tell(self, words: str, times: list[float], cpu: float) -> None:
         """One line; a slow one is remembered."""
         median = statistics.median(times)
-        print(f"{words:58} {median:7.0f} ms {max(times):7.0f} ms", flush=True)
+        print(f"{words:48} {median:7.0f} ms {max(times):7.0f} ms {1000 * cpu:7.0f} ms", flush=True)
         self.slow += [words] if median > GOAL_MS else []
 
 
@@ -109,13 +111,16 @@ class Measured:
 
     def turns(self, words: str, act: Callable[[], float], after: Callable[[], object] | None = None) -> None:
         """The same again and again; the first one fills caches."""
-        times = []
+        times, worked = [], 0.0
         for turn in range(TURNS + 1):
+            before = web_seconds()
             took = act()
-            times += [took] if turn else []
+            if turn:
+                times.append(took)
+                worked += web_seconds() - before
             if after:
                 after()
-        self.visitor.tell(words, times)
+        self.visitor.tell(words, times, worked / TURNS)
 
     def page(self, address: str) -> float:
         """As a browser asks for it."""
@@ -204,27 +209,28 @@ class Measured:
 
     def discarding(self) -> None:
         """A plan of everybody goes."""
-        times = []
-        for _ in range(3):
+
+        def another() -> None:
             self.new(source="filter")
             self.work(FIRST)
-            times.append(self.act("discard"))
-        self.visitor.tell("discard", times)
+
+        another()
+        self.turns("discard", lambda: self.act("discard"), another)
 
 
 def measure(visitor: Visitor) -> list[str]:
     """Prints what people wait for, then what they need not wait for; returns the slow requests."""
-    print(f"\n{'':58} {'median':>10} {'slowest':>10}")
+    print(f"\n{'':48} {'median':>10} {'slowest':>10} {'CPU':>10}")
     measured = Measured(visitor)
     measured.choosing()
     type(measured.batch).objects.all().delete()
     measured.planning()
     measured.running()
     measured.discarding()
-    print(f"\n{'the task queue, in the background':58} {'by the clock':>12} {'of Python':>12}")
+    print(f"\n{'the task queue, in the background':48} {'by the clock':>12} {'of Python':>12}")
     for words, found in measured.works.items():
         clock, cpu = (statistics.median(each) for each in zip(*found, strict=True))
-        print(f"{words:58} {clock:10.2f} s {cpu:10.2f} s")
+        print(f"{words:48} {clock:10.2f} s {cpu:10.2f} s")
     return visitor.slow
 
 
@@ -238,7 +244,7 @@ def sweep() -> None:
     for words in ("the sweep: a round with 4 launches", "the sweep: a round with nothing to do"):
         with CaptureQueriesContext(connection) as captured:
             clock, cpu = worked(batch_launches.advance)
-        print(f"{words:58} {1000 * clock:7.0f} ms {1000 * cpu:7.0f} ms of Python, {len(captured)} queries")
+        print(f"{words:48} {1000 * clock:7.0f} ms {1000 * cpu:7.0f} ms of Python, {len(captured)} queries")
 
 
 def worked(do: Callable[[], object]) -> tuple[float, float]:
