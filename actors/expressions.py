@@ -108,13 +108,14 @@ def most_alike(found: list[dict[str, float]]) -> int:
 
 
 def _look(image: Image.Image, middle: complex, side: float, across: complex) -> tuple[Points, float]:
-    """Points of the mesh in the image's pixels, seen in a square with the eyes level."""
+    """Points of the mesh in the image's pixels, seen in a square with the eyes level.
+
+    Places are complex numbers: to turn and to scale is then one product.
+    """
     along = across / abs(across)
     steps = max(1, min(4, math.ceil(side / _SIDE)))  # large faces are averaged down, or they would flicker
-    pixel = side / (_SIDE * steps)
-    corner = middle - along * complex(side, side) / 2
-    affine = (along.real, -along.imag, corner.real, along.imag, along.real, corner.imag)
-    affine = tuple(part if index % 3 == 2 else part * pixel for index, part in enumerate(affine))
+    corner, step = middle - along * complex(side, side) / 2, along * side / (_SIDE * steps)
+    affine = (step.real, -step.imag, corner.real, step.imag, step.real, corner.imag)
     wide = _SIDE * steps
     square = image.transform((wide, wide), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC)
     points, sure = _mesh()(square.reduce(steps) if steps > 1 else square)
