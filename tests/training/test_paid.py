@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -119,6 +121,29 @@ def test_a_version_knows_what_all_its_previews_have_cost() -> None:
     one.delete()
     version.refresh_from_db()
     assert version.preview_cost_usd == Decimal("0.0203")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_previews_that_end_at_once_each_is_in_the_sum() -> None:
+    """The lock on the version holds this on PostgreSQL: without it later sums miss earlier previews."""
+    person = User.objects.create_user("ines")
+    version = make_drawable()
+    previews = [ordered(version, by=person) for _ in range(8)]
+    barrier = Barrier(len(previews))
+
+    def end(preview: Preview) -> None:
+        try:
+            connection.ensure_connection()
+            barrier.wait(30)
+            preview.complete(cost_usd=Decimal("0.0101"))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(previews)) as threads:
+        list(threads.map(end, previews))
+    version.refresh_from_db()
+    assert version.preview_cost_usd == 8 * Decimal("0.0101")
+    assert BudgetMonth.objects.get(user=person).spent == version.preview_cost_usd
 
 
 def test_deleting_a_version_with_previews_works() -> None:
