@@ -12,6 +12,7 @@ from actors.requests import PageRequest
 from training import batches
 from training.batch_forms import ItemForm, add_parameter_errors
 from training.batch_models import BatchItem
+from training.batch_plan import CannotPlan
 from training.parameters import ParameterErrors
 
 
@@ -26,7 +27,7 @@ def item(request: PageRequest, pk: int, actor_id: int) -> HttpResponse:
     if request.method == "POST" and then in ("leave-out", "take-in"):
         try:
             batches.edit_item(found.batch, actor_id, request.user, left_out=then == "leave-out")
-        except batches.NotPossible as error:
+        except (batches.NotPossible, CannotPlan, ParameterErrors) as error:
             messages.error(request, str(error))
         return back(request, found)
     if not found.batch.is_planned:
@@ -42,7 +43,7 @@ def item(request: PageRequest, pk: int, actor_id: int) -> HttpResponse:
             batches.edit_item(found.batch, actor_id, request.user, own_values=form.cleaned_data)
         except ParameterErrors as errors:
             add_parameter_errors(form, errors)
-        except batches.NotPossible as error:
+        except (batches.NotPossible, CannotPlan) as error:
             messages.error(request, str(error))
             return back(request, found)
         else:

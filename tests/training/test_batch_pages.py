@@ -21,7 +21,7 @@ from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
 from tests.training.batch_steps import asked, begin, begun, end_all, look_at_all, looked_at, plan, states
 from training import batch_choice, batch_launches, batches
-from training.models import Batch, BatchItem, Planning, Status, TrainingVersion
+from training.models import Batch, BatchItem, Planning, Preset, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[str], Client]
@@ -247,6 +247,21 @@ def test_one_actor_gets_values_of_its_own_or_is_left_out(admin_client: Client) -
     for nobody in (999, 10**30):
         assert admin_client.get(reverse("batch-item", args=[batch.pk, nobody])).status_code == 404
         assert admin_client.get(reverse("batch-item", args=[nobody, actor.pk])).status_code == 404
+
+
+def test_an_actor_of_a_plan_whose_preset_is_gone_is_not_changed_and_the_page_says_why(
+    admin_client: Client,
+) -> None:
+    batch = plan(1, preset="quick")
+    Preset.objects.filter(name="quick").update(retired_at=timezone.now())
+    address = reverse("batch-item", args=[batch.pk, batch.items.get().actor_id])
+    for answer in (
+        admin_client.get(address, follow=True),
+        admin_client.post(address, {"then": "leave-out"}, follow=True),
+        admin_client.post(address, {"max_train_steps": "60"}, follow=True),
+    ):
+        assert "The preset must be one of" in answer.text
+    assert states(batch) == ["planned"]
 
 
 def test_the_plan_shows_parameters_times_sums_and_reasons(admin_client: Client, settings: Settings) -> None:
