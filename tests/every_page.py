@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from tests.access import ACCESS
-from tests.furnished import Studio
+from tests.painted_studio import Studio
 from training.models import PromptSet
 
 #: Routes that answer with something else than a page: a file, JSON, a fragment, or the way to another page.

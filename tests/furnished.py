@@ -8,110 +8,43 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from io import BytesIO
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group, User
-from django.core.files.base import ContentFile
-from django.db.models import Max
 from django.utils import timezone
-from PIL import Image, ImageFilter
+from PIL import ImageFilter
 
-from actors import ingest, storage, studio_time, tasks
+from actors import ingest, studio_time, tasks
 from actors.models import Actor, ImageUpload, LikenessRights
 from actors.permissions import ensure_roles
 from actors.tokens import make_token
-from tests.factories import make_actor, make_version
+from tests.factories import make_version
+from tests.painted_studio import Studio, as_png
 from tests.training.batch_steps import asked, begun, end_all, plan
 from tests.training.previewing import PROMPT, make_drawable, ordered
 from training import batch_launches, budgets, preview_reports, previews
 from training.budget_models import BudgetEntry, BudgetRule
 from training.job_report import JobReport, JobState
 from training.models import (
-    Batch,
     Checkpoint,
     ParameterDraft,
     Preset,
     Preview,
     PromptSet,
-    SampleImage,
     Status,
     TrainingVersion,
     VersionScore,
 )
 from training.prompt_sets import PromptLine
-from worker.portraits import Portrait, paint, random_portrait, random_scene
+from worker.portraits import paint, random_scene
 
-SKINS = {"pale": "nordic", "fair": "european", "tan": "latin", "brown": "south_asian", "dark": "black"}
-YEARS = {"young": 24, "middle-aged": 44, "old": 68}
 OUT_OF_MEMORY = "The worker ran out of memory at step 41: choose a smaller batch size or a worker with more."
 LONG_NAME = "Night of the second casting, everybody who still has no good version, twice if needed"
-
-
-@dataclass
-class Studio:
-    """What the pages of a furnished studio are about."""
-
-    pixels: int
-    rng: random.Random = field(default_factory=lambda: random.Random(11))
-    cast: dict[str, Actor] = field(default_factory=dict)
-    versions: dict[str, TrainingVersion] = field(default_factory=dict)
-    batches: dict[str, Batch] = field(default_factory=dict)
-    previews: dict[str, Preview] = field(default_factory=dict)
-    faces: dict[int, Portrait] = field(default_factory=dict)
-
-    # Painting
-
-    def paint(self, face: Portrait, blur: float = 0) -> bytes:
-        """The person in some scene, as a PNG."""
-        image = paint(random_scene(face, self.rng), self.pixels, oversample=2)
-        return as_png(image.filter(ImageFilter.GaussianBlur(blur * self.pixels)) if blur else image)
-
-    def add_actor(self, images: int = 16) -> Actor:
-        """Somebody with pictures that are there, inspected and fit."""
-        face = random_portrait(self.rng)
-        age, sex = YEARS[face.age] + self.rng.randrange(9), "female" if face.sex == "woman" else "male"
-        ethnicity = SKINS[face.skin]
-        last = Actor.objects.aggregate(last=Max("pk"))["last"] or 0
-        name = f"{last + 1:04d}_{ethnicity}_{age}_{sex}"
-        actor = make_actor(images=images, name=name, age=age, sex=sex, ethnicity=ethnicity)
-        self.faces[actor.pk] = face
-        scenes = [self.paint(face) for _ in range(min(images, 4))]
-        for number, image in enumerate(actor.dataset.images.all()):
-            storage.save(f"actors/{actor.pk}/{image.file_name}", ContentFile(scenes[number % 4]))
-            storage.save(image.thumbnail_key, ContentFile(scenes[number % 4]))
-        actor.dataset.images.update(has_thumbnail=True, inspected_at=timezone.now(), width=512, height=512)
-        actor.dataset.write_verdict()
-        return actor
-
-    def add_samples(self, version: TrainingVersion, steps: Sequence[int], prompts: int = 6) -> None:
-        """A strip for each step; the first is the base alone, the last prompts are without the trigger."""
-        face, stranger = self.faces[version.actor_id], random_portrait(random.Random(5))
-        for step in steps:
-            for index, prompt in enumerate(version.sample_prompts()[:prompts]):
-                shown = face if step and index < 4 else stranger
-                url = storage.save(version.sample_key(step, index), ContentFile(self.paint(shown)))
-                SampleImage.objects.create(
-                    version=version, step=step, prompt_index=index, prompt=prompt.prompt, url=url
-                )
-
-    def add_pictures(self, preview: Preview, most: int = 99) -> Preview:
-        """As a worker would store them."""
-        face, stranger = self.faces[preview.version.actor_id], random_portrait(random.Random(6))
-        for image in preview.images.all()[:most]:
-            shown = face if image.strength >= 0.5 and image.with_trigger else stranger
-            storage.save(preview.image_key(image.position), ContentFile(self.paint(shown)))
-        preview_reports.recover(preview)
-        return preview
-
-
-def as_png(image: Image.Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def losses(steps: int) -> list[list[float]]:
@@ -129,7 +62,8 @@ def furnish(by: User, *, pixels: int = 64, crowd: int = 12, trainings: int = 12)
     make_token(by, "nightly export of everything to the archive", ["read", "train"])
     EmailAddress.objects.create(user=by, email=by.email, verified=True, primary=True)
     studio = Studio(pixels)
-    add_trainings(studio, by)
+    add_main_actor(studio, by)
+    add_others(studio, by)
     add_dataset(studio)
     people = [studio.add_actor(images=20 - number % 6) for number in range(crowd)]
     add_past(people[6:], by, trainings)
@@ -144,11 +78,11 @@ def furnish(by: User, *, pixels: int = 64, crowd: int = 12, trainings: int = 12)
     return studio
 
 
-def add_trainings(studio: Studio, by: User) -> None:
-    """One actor with a version in each of the busiest states, and one actor for each other state."""
+def add_main_actor(studio: Studio, by: User) -> None:
+    """Versions that failed, are done, good, and training; with samples, scores and a console."""
     cast, versions, now = studio.cast, studio.versions, timezone.now()
     cast["main"] = main = studio.add_actor(images=24)
-    made = {"created_by": by, "max_train_steps": 400}
+    made: dict[str, Any] = {"created_by": by, "max_train_steps": 400}
     early = {f"{verb}_at": now - timedelta(days=3) for verb in ("created", "started", "finished")}
     versions["failed"] = make_version(
         main, status=Status.FAILED, step=41, error=OUT_OF_MEMORY, loss_history=losses(41), **made, **early
@@ -158,8 +92,19 @@ def add_trainings(studio: Studio, by: User) -> None:
             actor=main, network_dim=rank, step=400, loss_history=losses(400), execution_ms=700_000, **made
         )
         studio.add_samples(version, (0, 200, 400))
-        numbers = {"value": score, "low": score - 4, "high": score + 3, "pictures": 8, "bleed_pictures": 4}
-        bleed = {"bleed": 9.0, "bleed_low": 4.0, "bleed_high": 14.0, "measured_on": "8 samples"}
+        numbers: dict[str, Any] = {
+            "value": score,
+            "low": score - 4,
+            "high": score + 3,
+            "pictures": 8,
+            "bleed_pictures": 4,
+        }
+        bleed: dict[str, Any] = {
+            "bleed": 9.0,
+            "bleed_low": 4.0,
+            "bleed_high": 14.0,
+            "measured_on": "8 samples",
+        }
         VersionScore.objects.create(version=version, scorer="faces 1", yardstick="a", **numbers, **bleed)
         versions[name] = version
     versions["good"].mark_good(by, "likeness holds in every prompt, and the clothes obey")
@@ -170,9 +115,15 @@ def add_trainings(studio: Studio, by: User) -> None:
     )
     studio.add_samples(running, (0, 80, 160, 240))
     running.note("4 captions begin alike; the trigger token may take on what they share", level="warning")
-    states = {
+
+
+def add_others(studio: Studio, by: User) -> None:
+    """One actor for each state that the main one is not in."""
+    cast, versions = studio.cast, studio.versions
+    made: dict[str, Any] = {"created_by": by, "max_train_steps": 400}
+    states: dict[str, tuple[Status, dict[str, Any]]] = {
         "queued": (Status.QUEUED, {}),
-        "lost": (Status.SUBMITTING, {"submitted_at": now - timedelta(hours=1)}),
+        "lost": (Status.SUBMITTING, {"submitted_at": timezone.now() - timedelta(hours=1)}),
         "cancelled": (Status.CANCELLED, {"step": 90, "loss_history": losses(90)}),
         "failed alone": (Status.FAILED, {"error": OUT_OF_MEMORY * 4}),
     }
@@ -188,7 +139,11 @@ def add_trainings(studio: Studio, by: User) -> None:
     versions["flux"] = make_version(cast["flux"], base_model="black-forest-labs/FLUX.1-dev")
     versions["flux"].mark_good(by, "the best of five")
     cast["fit"], cast["none"] = studio.add_actor(), studio.add_actor(images=0)
-    draft = {"texts": {"max_train_steps": "900"}, "preset": "balanced", "max_train_steps": 900}
+    draft: dict[str, Any] = {
+        "texts": {"max_train_steps": "900"},
+        "preset": "balanced",
+        "max_train_steps": 900,
+    }
     ParameterDraft.objects.create(user=by, actor=cast["fit"], **draft)
 
 
@@ -203,9 +158,9 @@ def add_dataset(studio: Studio) -> None:
         caption = f"portrait of {actor.name}, smiling, in a green shirt" if number else ""
         ingest.take_in(actor.dataset, BytesIO(as_png(image)), f"scan_{number:02d}.png", caption=caption)
     tasks.inspect(actor.dataset.pk)
-    image = actor.dataset.images.all()[2]
-    image.crop, image.notes = [0.1, 0.05, 0.8, 0.9], "From the second day"
-    image.save()
+    third = actor.dataset.images.all()[2]
+    third.crop, third.notes = [0.1, 0.05, 0.8, 0.9], "From the second day"
+    third.save()
     dataset = actor.dataset
     refused = dataset.uploads.create(file_name="a_very_long_name_of_a_scan_from_the_second_day_0007.tiff")
     refused.end(ImageUpload.State.REFUSED, "This is no JPEG, PNG, WebP, AVIF or HEIC picture.")

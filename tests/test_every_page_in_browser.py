@@ -15,7 +15,8 @@ from pytest_django.fixtures import Settings
 from tests.browsing import Walk
 from tests.every_page import STATUS, account_of, addresses, states
 from tests.factories import make_version
-from tests.furnished import Studio, furnish
+from tests.furnished import furnish
+from tests.painted_studio import Studio
 from training import list_views
 from training.models import EndpointState
 
