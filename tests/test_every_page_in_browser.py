@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
@@ -100,7 +101,19 @@ def test_every_page_for_strangers_refused_people_and_trouble(
 
 def test_every_page_of_a_second_factor(walk: Walk) -> None:
     page, person = walk.page, account_of("tove")
+    EmailAddress.objects.create(user=person, email=person.email, verified=True, primary=True)
+    page.goto("/accounts/login/")
+    sign_in(page, "tove")
+    expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
+    page.goto("/accounts/2fa/totp/activate/")
+    page.get_by_label("Password").fill("password")
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("button", name="Activate")).to_be_visible()
+    walk.look("an app is set up")
     TOTP.activate(person, generate_totp_secret())
+    for address in ("", "recovery-codes/generate/", "totp/deactivate/"):
+        walk.to(f"/accounts/2fa/{address}")
+    page.context.clear_cookies()
     page.goto("/accounts/login/")
     sign_in(page, "tove")
     page.wait_for_url("**/2fa/authenticate/")
