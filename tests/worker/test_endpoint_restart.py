@@ -9,8 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.endpoint_contract import webhook_receiver
@@ -22,6 +24,10 @@ def kill(endpoint: Endpoint) -> int:
     endpoint.process.kill()
     endpoint.process.wait()
     return int(endpoint.base_url.split(":")[2].split("/")[0])
+
+
+def is_waiting(site: httpx.Client, job_id: str) -> bool:
+    return bool(site.get(f"/status/{job_id}").json()["status"] == "IN_QUEUE")
 
 
 def test_queue_running_job_and_results_survive_sigkill(tmp_path: Path) -> None:
@@ -53,7 +59,7 @@ def test_a_worker_that_died_while_the_endpoint_was_down_is_noticed(tmp_path: Pat
         kill(endpoint)
     with running_endpoint(state, "--ping-timeout", "0.5") as endpoint, endpoint.client() as site:
         assert site.get(f"/status/{job_id}").json()["status"] == "IN_PROGRESS"
-        eventually(lambda: site.get(f"/status/{job_id}").json()["status"] == "IN_QUEUE", "requeued")
+        eventually(partial(is_waiting, site, job_id), "it goes back")
 
 
 def test_stopping_everything_by_hand_again_and_again_fails_no_job(tmp_path: Path) -> None:
@@ -63,7 +69,7 @@ def test_stopping_everything_by_hand_again_and_again_fails_no_job(tmp_path: Path
         endpoint.worker("a").take()
     for _ in range(3):
         with running_endpoint(state, "--ping-timeout", "0.5") as endpoint, endpoint.client() as site:
-            eventually(lambda site=site: site.get(f"/status/{job_id}").json()["status"] == "IN_QUEUE", "back")
+            eventually(partial(is_waiting, site, job_id), "it goes back")
             assert endpoint.worker("a").take() is not None
 
 
