@@ -57,6 +57,7 @@ print("furnished")
 def main() -> None:
     """All pages of a furnished studio; then two trainings from start to end, and what may go wrong."""
     main_job.PATIENCE = 30 * 60_000  # pictures are taken on busy machines too
+    os.environ |= {"GPU_PRICE_PER_SECOND": "0.0009", "WORKER_START_SECONDS": "20"}
     parts = sys.argv[1:] or ["studio", "job"]
     if len(parts) > 1:
         shutil.rmtree(ALL, ignore_errors=True)
@@ -78,7 +79,6 @@ def main() -> None:
 
 def take_a_furnished_studio(browser: Browser) -> None:
     """Every page for strangers, then every page and state for an admin."""
-    os.environ |= {"GPU_PRICE_PER_SECOND": "0.0009", "WORKER_START_SECONDS": "20"}
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "addresses.json"
         with serve(Path(folder), 0, setup=FURNISH.format(password=PASSWORD, found=found)) as site:
