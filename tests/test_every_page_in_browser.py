@@ -80,6 +80,7 @@ def test_every_page_for_strangers_refused_people_and_trouble(
     page.goto("/actors/")
     sign_in(page, "nobody")
     expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
+    expect(page.get_by_role("link", name="Sign in as somebody else")).to_be_visible()
     walk.look("no permission")
     User.objects.filter(username="nobody").update(is_superuser=True)
     EndpointState.troubled("local", "Connection refused.")
