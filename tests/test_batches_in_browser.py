@@ -126,13 +126,13 @@ def test_a_plan_appears_by_itself_and_one_actor_is_changed_and_left_out(signed_i
     page.get_by_label("Steps", exact=True).fill("60")
     walk.look("values of one actor")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Its own values: max_train_steps 60")).to_be_visible()
+    expect(page.get_by_text("Its own values: Steps 60")).to_be_visible()
     page.get_by_role("button", name=f"Leave {second.number} out").click()
     expect(page.get_by_role("button", name="Begin with 1 actor", exact=True)).to_be_visible()
     page.get_by_role("button", name="Look at all again").click()
     look_at_all()
     expect(page.get_by_role("button", name=f"Take {second.number} in again")).to_be_visible()
-    expect(page.get_by_text("Its own values: max_train_steps 60")).to_be_visible()
+    expect(page.get_by_text("Its own values: Steps 60")).to_be_visible()
     assert [told for told in walk.found.values() if told] == []
 
 

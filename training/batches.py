@@ -16,6 +16,7 @@ from actors.permissions import can, refusal
 from training import batch_plan, batch_planning
 from training.batch_models import NOT_BEGUN, OPEN, Batch, BatchItem, BatchState, ItemState
 from training.batch_recipe import Recipe, given
+from training.parameters import labelled
 from training.planning_models import Asked
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def edit_item(
     if own_values is not None and (values := given(own_values)) != item.own_values:
         Recipe(row.preset, row.parameters).parameters(item.image_count or 20, values)
         item.own_values = values
-        words = ", ".join(f"{name} {value}" for name, value in values.items())
+        words = ", ".join(f"{label} {value}" for label, value in labelled(values))
         said.append(f"values of its own: {words}" if words else "no values of its own any more")
     if left_out is not None and left_out != (item.state == ItemState.LEFT_OUT):
         item.state = ItemState.LEFT_OUT if left_out else ItemState.PLANNED

@@ -221,6 +221,11 @@ class Parameters:
         return cls(**values)
 
 
+def labelled(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Values by the names that people read: ``[("Steps", "60")]``. Unknown names stay as they are."""
+    return [(SPECS[name].label if name in SPECS else name, str(value)) for name, value in values.items()]
+
+
 def validate(values: Mapping[str, object], base: BaseModel) -> Parameters:
     """What a person or program asks for, or :class:`ParameterErrors`. Numbers may come as text."""
     read: dict[str, Any] = {}

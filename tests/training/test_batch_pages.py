@@ -229,7 +229,7 @@ def test_one_actor_gets_values_of_its_own_or_is_left_out(admin_client: Client) -
     assert answer.headers["Location"] == f"{batch.get_absolute_url()}?show=ready#a{actor.pk}"
     assert batch.items.all()[0].parameters["max_train_steps"] == 60
     text = admin_client.get(batch.get_absolute_url()).text
-    assert "Its own values: max_train_steps" in text
+    assert "Its own values: Steps" in text
     wrong = admin_client.post(address, {"max_train_steps": "1"})
     assert (wrong.status_code, "Steps must be a whole number from 20" in wrong.text) == (422, True)
     admin_client.post(address, {"then": "leave-out", "back": "//elsewhere"})

@@ -232,7 +232,7 @@ def test_one_actors_own_values_go_over_the_batchs_and_outlive_a_new_plan() -> No
     version = batch.items.all()[0].version
     assert version
     assert version.max_train_steps == 60
-    assert batch.events.filter(message__contains="values of its own: max_train_steps 60").exists()
+    assert batch.events.filter(message__contains="values of its own: Steps 60").exists()
 
 
 def test_own_values_of_a_failed_actor_hold_when_it_is_tried_again() -> None:

@@ -7,9 +7,11 @@ from django import template
 from actors.models import Actor
 from training.live import Picture
 from training.models import TrainingVersion
+from training.parameters import labelled
 from training.standing import Standing, standing
 
 register = template.Library()
+register.filter(labelled)
 
 
 @register.simple_tag
