@@ -107,7 +107,7 @@ def strangers() -> Points:
 def main() -> int:
     """Prints the table."""
     if not faces.available():
-        sys.exit("The extra for photographs is not installed: requirements/faces.in.")
+        sys.exit("The extra for photographs is not installed: requirements/faces.txt.")
     rng = random.Random(7)
     crowd = strangers()
     pairs = distances(crowd, crowd)[np.triu_indices(len(crowd), 1)]
