@@ -215,7 +215,7 @@ def test_pictures_without_a_face_are_no_measure() -> None:
 def test_without_the_extra_the_reason_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     version = photographed()
     monkeypatch.setattr(faces, "available", lambda: False)
-    assert "requirements/faces.in" in reason(version)
+    assert "requirements/faces.txt" in reason(version)
 
 
 def test_images_whose_faces_nobody_has_looked_for_ask_for_an_inspection() -> None:
