@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from axe_playwright_python.base import AXE_SCRIPT
@@ -90,10 +91,9 @@ class Walk:
             self.page.set_viewport_size({"width": width, "height": 900})
             wrong += [f"at {width}: {each}" for each in too_wide(self.page)]
             if width not in self.OTHERS:
-                wrong += [f"at {width}: {each}" for each in self._axe({})]
+                wrong += [f"at {width}: {each}" for each in self._axe({"target-size": width == self.PHONE})]
                 self.page.emulate_media(color_scheme="dark")
-                of_colour = {"runOnly": list(self.OF_COLOUR)}
-                wrong += [f"at {width} in the dark: {each}" for each in self._axe(of_colour)]
+                wrong += [f"at {width} in the dark: {each}" for each in self._axe({}, self.OF_COLOUR)]
                 self.page.emulate_media(color_scheme="light")
         if not wrong:
             del self.found[name]
@@ -102,10 +102,11 @@ class Walk:
         """What was told since the last look, on purpose."""
         self._told.clear()
 
-    def _axe(self, options: dict[str, Any]) -> list[str]:
-        rules = {rule: {"enabled": rule not in self.not_ours} for rule in (*self.not_ours, "target-size")}
-        options |= {"resultTypes": ["violations"], "preload": False, "rules": rules}
-        told: list[str] = self.page.evaluate(ASK_AXE, options)
+    def _axe(self, rules: dict[str, bool], only: Sequence[str] = ()) -> list[str]:
+        switched = rules | dict.fromkeys(self.not_ours, False)
+        options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+        options["rules"] = {rule: {"enabled": on} for rule, on in switched.items()}
+        told: list[str] = self.page.evaluate(ASK_AXE, options | ({"runOnly": list(only)} if only else {}))
         return told
 
     def _hear(self, message: ConsoleMessage) -> None:
