@@ -118,7 +118,7 @@ def _wrong_sums(since: date, *, repair: bool) -> Iterator[str]:
 
 
 def _sums(sums: tuple[object, ...]) -> str:
-    return "{} $ spent, {} $ reserved, {} trainings".format(*sums)
+    return "${} spent, ${} reserved, {} trainings".format(*sums)
 
 
 def keep_true() -> None:

@@ -84,12 +84,12 @@ class Usage:
 
     @property
     def words(self) -> str:
-        """``12.40 of 50.00 $ and 3 of 10 trainings``; what has no ceiling is only counted."""
+        """``$12.40 of $50.00 and 3 of 10 trainings``; what has no ceiling is only counted."""
         parts = []
         if self.ceiling.dollars is not None:
-            parts.append(f"{self.used:.2f} of {self.ceiling.dollars:.2f} $")
+            parts.append(f"${self.used:.2f} of ${self.ceiling.dollars:.2f}")
         elif self.used:
-            parts.append(f"{self.used:.2f} $")
+            parts.append(f"${self.used:.2f}")
         if self.ceiling.trainings is not None:
             parts.append(f"{self.trainings} of {self.ceiling.trainings} trainings")
         elif not parts:
@@ -100,8 +100,8 @@ class Usage:
         """Raises ``OverBudget`` with the numbers, when the estimate does not fit in any more."""
         name, most = f"{self.month:%B}", self.ceiling
         if most.dollars is not None and amount > 0 and self.used + amount > most.dollars:
-            fact = f"The budget for {name} is not enough: {self.used:.2f} of {most.dollars:.2f} $ are used."
-            raise OverBudget(fact, f"{what} takes about {amount:.2f} $ more. {self.way_out()}")
+            fact = f"The budget for {name} is not enough: ${self.used:.2f} of ${most.dollars:.2f} are used."
+            raise OverBudget(fact, f"{what} takes about ${amount:.2f} more. {self.way_out()}")
         if most.trainings is not None and trainings and self.trainings + trainings > most.trainings:
             fact = f"The trainings for {name} are used up: {self.trainings} of {most.trainings}."
             raise OverBudget(fact, self.way_out())

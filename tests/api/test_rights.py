@@ -169,7 +169,7 @@ def test_a_launch_over_the_budget_is_a_409_and_counts_for_the_tokens_owner(
     BudgetRule.objects.create(dollars=Decimal("0.01"))
     answer = trainer.post("/api/versions", {"actor": actor.pk}, content_type="application/json")
     assert answer.status_code == 409
-    assert "0.00 of 0.01 $ are used" in answer.json()["detail"]
+    assert "$0.00 of $0.01 are used" in answer.json()["detail"]
     assert not TrainingVersion.objects.exists()
     BudgetRule.objects.update(dollars=Decimal(50))
     assert (

@@ -131,7 +131,7 @@ def test_a_refused_launch_says_the_numbers_and_who_can_help_and_leaves_nothing(i
     with pytest.raises(launch.CannotStart) as refusal:
         start(ines)
     said = str(refusal.value)
-    assert "0.00 of 0.50 $" in said
+    assert "$0.00 of $0.50" in said
     assert "Ask Mara Holt to raise it, or wait until 1 " in said
     assert not TrainingVersion.objects.exists()
     assert not BudgetEntry.objects.exists()
@@ -308,7 +308,7 @@ def test_a_preview_that_never_ran_costs_nothing_and_one_cut_off_what_it_ran(ines
 def test_a_preview_over_the_budget_is_refused_and_leaves_nothing(ines: User, media: Path) -> None:
     version = make_drawable()
     BudgetRule.objects.create(dollars=Decimal("0.01"))
-    with pytest.raises(previews.CannotPreview, match=r"0.00 of 0.01 \$ are used. This preview takes about"):
+    with pytest.raises(previews.CannotPreview, match=r"\$0.00 of \$0.01 are used. This preview takes about"):
         ordered(version, by=ines)
     assert not Preview.objects.exists()
     assert not BudgetEntry.objects.exists()
@@ -376,13 +376,13 @@ def test_the_own_page_shows_what_is_left_and_what_it_went_to(ines: User, client:
     ran(version, 850)
     version.fail("broken")
     page = client.get(reverse("account-budget")).text
-    assert "8.50 of 10.00 $" in page
+    assert "$8.50 of $10.00" in page
     assert "85 % of it is used." in page
     assert f'href="{version.get_absolute_url()}"' in page
     link = version.get_absolute_url()
     version.delete()
     page = client.get(reverse("account-budget")).text
-    assert "8.50 of 10.00 $" in page, "what was spent stays spent"
+    assert "$8.50 of $10.00" in page, "what was spent stays spent"
     assert link not in page
     assert client.post(reverse("account-budget")).status_code == 405
 
@@ -424,7 +424,7 @@ def test_the_command_counts_for_whom_it_names(ines: User) -> None:
     with pytest.raises(CommandError, match="Nobody signs in as 'nobody'"):
         call_command("train_actor", actor.name, "--by", "nobody")
     BudgetRule.objects.create(user=ines, dollars=Decimal("0.01"))
-    with pytest.raises(CommandError, match=r"0.00 of 0.01 \$ are used"):
+    with pytest.raises(CommandError, match=r"\$0.00 of \$0.01 are used"):
         call_command("train_actor", actor.name, "--by", "ines")
     BudgetRule.objects.all().delete()
     call_command("train_actor", actor.name, "--by", "ines", stdout=StringIO())
