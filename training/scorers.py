@@ -90,7 +90,7 @@ def scorer_for(dataset: TrainingDataset | None, base_model: str) -> Scorer:
     if dataset.kind == TrainingDataset.Kind.PHOTOGRAPHS:
         if not faces.available():
             raise CannotMeasure(
-                "Faces can't be compared: the extra for photographs, requirements/faces.txt, is not installed."
+                "Faces can't be compared: the extra requirements/faces.txt is not installed."
             )
         return FaceScorer()
     if base_model != EMBEDDED.key:
