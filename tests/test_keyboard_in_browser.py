@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browsing import press, tab_to
 from tests.factories import make_actor, make_version
+from tests.training.batch_steps import look_at_all
 from training.models import PromptSet, SampleImage, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
@@ -157,6 +158,23 @@ def test_versions_are_compared_and_one_is_chosen(signed_in_page: Page) -> None:
     assert "part=0" in page.url
     second.refresh_from_db()
     assert second.good_reason == "calmer light"
+
+
+def test_a_batch_is_planned_and_begun(signed_in_page: Page) -> None:
+    page = signed_in_page
+    make_actor()
+    page.goto("/batches/new")
+    press(page, page.get_by_role("button", name="Plan for this one").first)
+    page.wait_for_url(re.compile(r"/batches/\d+/"))
+    look_at_all()
+    press(page, page.get_by_role("button", name="Begin with 1 actor"))
+    expect(page.get_by_role("dialog").locator(":focus")).to_be_visible()
+    press(page, page.get_by_role("dialog").get_by_role("button", name="Begin"))
+    expect(page.get_by_text("0 of 1 actor looked at")).to_be_visible()
+    look_at_all()
+    expect(page.get_by_text("0 of 1 completed")).to_be_visible()
+    press(page, page.get_by_role("button", name="Pause"))
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
 
 
 def test_activity_is_filtered_and_a_failure_tried_again(signed_in_page: Page) -> None:

@@ -13,7 +13,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from actors.permissions import ensure_roles
 from tests.browsing import too_wide
-from tests.factories import make_actor, make_version
+from tests.factories import make_actor, make_drawn_actor, make_version
+from tests.training.batch_steps import look_at_all
 from tests.training.previewing import make_drawable
 from training.models import Batch, Preset, Preview, PromptSet, SampleImage, Status, TrainingVersion
 
@@ -99,13 +100,34 @@ def test_a_training_is_watched_judged_and_used(phone: Page) -> None:
     expect(phone.get_by_text("calmer light").first).to_be_visible()
 
 
-def test_a_batch_is_planned_for_a_selection(phone: Page) -> None:
+def test_a_batch_is_planned_for_a_selection_and_begun(phone: Page) -> None:
     actor = make_actor()
     phone.reload()
     phone.get_by_label(f"Select {actor.number}").tap()
     phone.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").tap()
     phone.wait_for_url(re.compile(r"/batches/\d+/"))
     assert list(Batch.objects.get().planning.chosen) == [actor.pk]
+    look_at_all()
+    phone.get_by_role("button", name="Begin with 1 actor").tap()
+    phone.get_by_role("dialog").get_by_role("button", name="Begin").tap()
+    expect(phone.get_by_text("0 of 1 actor looked at")).to_be_visible()
+    look_at_all()
+    expect(phone.get_by_text("0 of 1 completed")).to_be_visible()
+
+
+def test_an_image_is_left_out_and_another_gets_a_caption(phone: Page) -> None:
+    dataset = make_drawn_actor(images=2).dataset
+    first, second = dataset.images.order_by("position")
+    phone.goto(f"/actors/{dataset.actor_id}/dataset")
+    phone.get_by_role("button", name="Use image 1").tap()
+    expect(phone.get_by_role("button", name="Use image 1")).to_have_text("Left out")
+    phone.locator(f"#image-{second.pk} a.film").tap()
+    phone.get_by_label("Caption").fill("portrait, looking left")
+    phone.get_by_role("button", name="Save").tap()
+    expect(phone.locator(f"#image-{second.pk}")).to_contain_text("portrait, looking left")
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.included, second.included, second.caption) == (False, True, "portrait, looking left")
 
 
 def test_a_preview_is_ordered_and_a_prompt_set_made(phone: Page) -> None:

@@ -154,7 +154,7 @@ def test_the_librarys_filters_choose(admin_client: Client) -> None:
     look_at_all()
     assert BatchItem.objects.get().actor == chosen
     page = admin_client.get(NEW, {"query": "?sex=male"})
-    assert "Plan for these 1" in page.text
+    assert "Plan for this one" in page.text
     assert admin_client.get("/batches/matching?sex=male").text == str(chosen.pk)
 
 
