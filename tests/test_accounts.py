@@ -81,8 +81,18 @@ def test_a_forgotten_password_is_reset_by_a_link_in_a_letter(client: Client, mar
     link = next(word for word in str(mail.outbox[0].body).split() if "/password/reset/key/" in word)
     form = client.get(link, follow=True)
     new = {"password1": "quite another phrase", "password2": "quite another phrase"}
-    client.post(form.request["PATH_INFO"], new)
+    done = client.post(form.request["PATH_INFO"], new, follow=True).content.decode()
+    assert "Your password is set" in done
+    assert 'href="/accounts/login/">Sign in' in done
     assert sign_in(client, "mara", "quite another phrase") == 302
+
+
+def test_an_account_that_is_switched_off_says_whom_to_ask(client: Client, mara: User) -> None:
+    User.objects.filter(pk=mara.pk).update(is_active=False)
+    assert sign_in(client, "mara") in (200, 302)
+    told = client.get("/accounts/inactive/").content.decode()
+    assert "Ask the admin of your studio" in told
+    assert "Sign in as somebody else" in told
 
 
 def test_a_reset_tells_nobody_who_has_an_account(client: Client, mara: User) -> None:
