@@ -89,9 +89,7 @@ def scorer_for(dataset: TrainingDataset | None, base_model: str) -> Scorer:
         raise CannotMeasure("The actor has no dataset to compare with.")
     if dataset.kind == TrainingDataset.Kind.PHOTOGRAPHS:
         if not faces.available():
-            raise CannotMeasure(
-                "Faces can't be compared: the extra requirements/faces.txt is not installed."
-            )
+            raise CannotMeasure("Faces can't be compared: the extra requirements/faces.txt is not installed.")
         return FaceScorer()
     if base_model != EMBEDDED.key:
         raise CannotMeasure(

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task
 
-from training import job_body, recovery
+from training import job_body, recovery, stopping
 from training.endpoints import EndpointState, connect
 from training.leases import Lease
 from training.models import RUNNING, Status, TrainingVersion
@@ -35,7 +35,7 @@ from training.sweeping import ROUND_SECONDS, Sweep, work_left
 log = logging.getLogger(__name__)
 
 SWEEP = "training.tasks.sweep"
-#: How long one sweep goes on before it hands over to the next: a deployment waits no longer.
+#: How long one sweep goes on before it hands over to the next, so that other tasks get their turn.
 SWEEP_SECONDS = 40
 #: Longer than a round ever takes; a sweep that died is replaced after this.
 LEASE_SECONDS = 40
@@ -150,7 +150,8 @@ def sweep() -> None:
                 if not rounds.round() or began > end:
                     rounds.see_endpoint(EndpointState.configured())
                     break
-                time.sleep(max(0.2, ROUND_SECONDS - (time.monotonic() - began)))
+                if stopping.asked_within(max(0.2, ROUND_SECONDS - (time.monotonic() - began))):
+                    break
     finally:
         lease.give_back()
     if work_left():

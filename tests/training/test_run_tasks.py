@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,11 +22,19 @@ from django_q.tasks import async_task
 async_task("pathlib.Path.touch", __import__("pathlib").Path("{file}"))
 """
 
+SWEEP = """
+import django; django.setup()
+from django_q.tasks import async_task
+from tests.factories import make_version
+make_version(status="queued")
+async_task("training.tasks.sweep")
+"""
+
 
 class Tasks:
     """``manage.py run_tasks`` on a database of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stuck_after: int) -> None:
         self.folder = folder
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "actortrain_site.settings",
@@ -32,10 +42,13 @@ class Tasks:
             "VAR_DIR": str(folder),
             "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
             "TASK_WORKERS": "2",
+            "RUNPOD_API_KEY": "key",
+            "RUNPOD_ENDPOINT_ID": "nowhere",
+            "RUNPOD_BASE_URL": "http://127.0.0.1:9/v2",  # refuses: a training there stays as it is
             "PYTHONUNBUFFERED": "1",
         }
         self.run("manage.py", "migrate", "--verbosity=0")
-        command = [sys.executable, "manage.py", "run_tasks", "--stuck-after=4"]
+        command = [sys.executable, "manage.py", "run_tasks", f"--stuck-after={stuck_after}"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True)
 
     @property
@@ -69,14 +82,15 @@ def wait_for(true: Callable[[], object], seconds: float = 40) -> None:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path) -> Iterator[Tasks]:
-    running = Tasks(tmp_path)
+def tasks(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tasks]:
+    running = Tasks(tmp_path, getattr(request, "param", 4))
     try:
         wait_for(lambda: len(running.workers()) == 2)
         wait_for(running.do("first").exists)
         yield running
     finally:
-        os.killpg(running.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has stopped, with all that it had started
+            os.killpg(running.process.pid, signal.SIGKILL)
         running.process.wait()
 
 
@@ -98,3 +112,19 @@ def test_a_killed_sentinel_is_replaced_and_a_stop_is_a_stop(tasks: Tasks) -> Non
     wait_for(tasks.do("second").exists)
     tasks.process.terminate()
     assert tasks.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("tasks", [60], indirect=True)
+def test_a_stop_in_the_middle_of_a_sweep_waits_for_no_one(tasks: Tasks) -> None:
+    def holder() -> str:
+        with sqlite3.connect(tasks.folder / "site.sqlite3") as database:
+            row = database.execute("SELECT holder FROM training_lease WHERE name = 'sweep'").fetchone()
+        return str(row[0] or "") if row else ""
+
+    tasks.run("-c", SWEEP)
+    wait_for(holder)
+    time.sleep(2)  # only a sweep that has something to do goes on for so long
+    assert holder()
+    tasks.process.terminate()
+    assert tasks.process.wait(20) == 0  # a sweep goes on for 40 s
+    assert holder() == ""

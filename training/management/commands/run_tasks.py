@@ -23,6 +23,8 @@ from django.utils import timezone
 from django_q.cluster import Cluster
 from django_q.models import OrmQ, Task
 
+from training import stopping
+
 log = logging.getLogger(__name__)
 
 #: A task is ended after its time-out, so nothing is that quiet while the cluster works.
@@ -38,6 +40,7 @@ class Tasks(Cluster):  # type: ignore[misc]  # django_q has no types
     def sig_handler(self, signum: int, frame: FrameType | None) -> None:
         """On SIGTERM and SIGINT."""
         self.asked = True
+        stopping.ask()
         super().sig_handler(signum, frame)
 
 
