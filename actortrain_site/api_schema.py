@@ -63,7 +63,12 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         return {"type": "http", "scheme": "bearer"}
 
 
-def add_common_answers(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:  # noqa: FBT001
+def add_common_answers(
+    result: dict[str, Any],
+    generator: Any,
+    request: Any,
+    public: bool,  # noqa: FBT001  # drf-spectacular's signature of a hook
+) -> dict[str, Any]:
     """Adds ``/actors.json``, and to each operation the refusals that any of its kind may answer."""
     result["paths"]["/actors.json"] = ACTORS_JSON
     schemas = result.setdefault("components", {}).setdefault("schemas", {})

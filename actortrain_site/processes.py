@@ -96,7 +96,7 @@ class _Signals:
         _kill_group(pid)
 
 
-class _Child(Process):  # type: ignore[misc]
+class _Child(Process):  # type: ignore[misc]  # honcho has no types
     """A process in a session of its own, watched by a thread beside honcho's reader of lines."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -171,8 +171,8 @@ except (EnvError, ValueError) as error:
     raise ImproperlyConfigured(f"{error}. See .env.example.") from None
 
 # After .env is read: it reads the environment too.
-from actortrain_site.login_settings import *  # noqa: E402, F403
-from actortrain_site.login_settings import LOGIN_APPS, OIDC_ORIGINS  # noqa: E402
+from actortrain_site.login_settings import *  # noqa: E402, F403  # as above; all of them are settings
+from actortrain_site.login_settings import LOGIN_APPS, OIDC_ORIGINS  # noqa: E402  # as above
 
 VAR_DIR: Path = _values["VAR_DIR"]
 SECRET_KEY: str = _values["SECRET_KEY"]

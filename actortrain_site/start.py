@@ -87,7 +87,7 @@ def fill_environment(host: str, port: int) -> None:
     """Sets what follows from the port, unless the environment or ``.env`` says otherwise."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "actortrain_site.settings")
     environs.Env().read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"), recurse=False)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104  # compared, not bound
     above = port + ENDPOINT_OFFSET
     endpoint_port = above if above < 65536 else port - ENDPOINT_OFFSET
     os.environ.setdefault("PUBLIC_URL", f"http://{f'[{shown}]' if ':' in shown else shown}:{port}")

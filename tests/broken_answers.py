@@ -73,7 +73,7 @@ class _BrokenOff(Response):
 class _OpenProtocol(H11Protocol):
     """Hands the connection to the application, so that it can hang up."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # always TCP
         super().connection_made(transport)
         inner = self.app
 

@@ -27,10 +27,10 @@ os.environ.update(
 # Two test processes share two cores with Chromium; subprocesses inherit this too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from actortrain_site.settings import *  # noqa: E402, F403
+from actortrain_site.settings import *  # noqa: E402, F403  # reads what was set above
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
-if "sqlite" in DATABASES["default"]["ENGINE"]:  # noqa: F405
+if "sqlite" in DATABASES["default"]["ENGINE"]:  # noqa: F405  # from the site's settings
     # A file, as in production: in memory, writers of a live server don't queue but fail at once.
-    DATABASES["default"]["TEST"] = {"NAME": str(_room / "test.sqlite3")}  # noqa: F405
+    DATABASES["default"]["TEST"] = {"NAME": str(_room / "test.sqlite3")}  # noqa: F405  # as above

@@ -31,6 +31,7 @@ from tests.training.batch_steps import plan
 from tests.training.previewing import make_drawable, ordered
 from training.models import PromptSet, Status
 
+# drf-spectacular has no types here.
 DESCRIPTION = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
 CHECKS = [
     not_a_server_error,
