@@ -108,15 +108,6 @@ def test_a_changed_value_is_still_there_after_leaving_the_page(signed_in_page: P
     expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value(STEPS)
 
 
-def test_enter_in_a_field_starts_nothing(signed_in_page: Page) -> None:
-    page = signed_in_page
-    page.goto(f"/actors/{make_actor().pk}/")
-    page.get_by_label(re.compile("^Steps max_train")).fill("300")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**max_train_steps=300**")
-    assert not TrainingVersion.objects.exists()
-
-
 def test_a_training_is_watched_to_its_end_and_marked_good(signed_in_page: Page) -> None:
     page = signed_in_page
     version = make_version(status=Status.TRAINING, stage="training", step=40, max_train_steps=400)

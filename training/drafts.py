@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from actors.models import Actor
@@ -34,6 +36,37 @@ def keep(user: User, actor: Actor, form: ParameterForm) -> None:
     ParameterDraft.objects.update_or_create(
         user=user, actor=actor, defaults=values | {"texts": form.values, "preset": form.preset}
     )
+
+
+def merge(draft: ParameterDraft | None, sent: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """What a tab sends, with what another tab has saved since; and the names that come from there.
+
+    ``known`` is what the tab has last seen: only where it still sends that, the saved value is newer. Without
+    it (a version has been loaded, say) everything that is sent replaces the draft.
+    """
+    data, known = dict(sent.items()), _read(sent.get("known", ""))
+    if draft is None or not known:
+        return data, []
+    saved = draft.texts | {"preset": draft.preset}
+    newer = [
+        name
+        for name, text in saved.items()
+        if name in data and data[name] == known.get(name) and data[name] != text
+    ]
+    return data | {name: saved[name] for name in newer}, newer
+
+
+def known(form: ParameterForm) -> str:
+    """What a page shows, for it to send along with what is changed there."""
+    return json.dumps(form.values | {"preset": form.preset}, ensure_ascii=False)
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def discard(user: User, actor: Actor) -> bool:

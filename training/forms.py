@@ -72,6 +72,13 @@ class Row:
         """The slider's own position, 0 to 1000."""
         return round(self.place * 10)
 
+    @property
+    def slider_step(self) -> str:
+        """How far an arrow key moves it: by one where numbers are whole and few, else by a hundredth."""
+        span = (self.spec.maximum or 0) - (self.spec.minimum or 0)
+        whole = self.spec.kind == "int" and self.scale == "linear" and span > 0
+        return f"{max(10.0, 1000 / span) if whole else 10:g}"
+
     def _place(self, text: str) -> float:
         number = self.number(text)
         low, high = float(self.spec.minimum or 0), float(self.spec.maximum or 0)

@@ -91,6 +91,7 @@ def styleguide(request: PageRequest) -> HttpResponse:
         "toasts": TOASTS,
         "icons": re.findall(r'id="(\w+)"', (STATIC / "icons.svg").read_text()),
         "draft": ParameterDraft(updated_at=timezone.now()),
+        "draft_is_shown": True,
         "flaws": FLAWS,
         **example_comparison(now.version),
     }

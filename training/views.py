@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import reswap, retarget
 
 from actors.models import Actor, prefetch_images
 from actors.permissions import can, requires
@@ -21,7 +22,7 @@ from training import budgets, costs, drafts, job_body, launch
 from training.estimates import Estimate
 from training.forms import ParameterForm
 from training.models import ParameterDraft, TrainingVersion
-from training.parameters import SPECS, ParameterErrors
+from training.parameters import SPECS, ParameterErrors, labelled
 from training.standing import Standing, standing
 
 
@@ -43,10 +44,8 @@ def form_for(
 
     An address without any values opens the visitor's draft.
     """
-    wanted = data.get("from", "")
-    source: TrainingVersion | ParameterDraft | None
-    source = next((version for version in versions if str(version.pk) == wanted), None)
-    if draft and not wanted and not any(name in data for name in SPECS):
+    source: TrainingVersion | ParameterDraft | None = loaded(data, versions)
+    if draft and opens_the_draft(data):
         source, data = draft, draft.texts | {"preset": draft.preset} | dict(data.items())
     return ParameterForm.read(
         launch.studio_base(),
@@ -57,12 +56,24 @@ def form_for(
     )
 
 
+def loaded(data: Mapping[str, str], versions: list[TrainingVersion]) -> TrainingVersion | None:
+    """The version whose parameters are asked for."""
+    return next((version for version in versions if str(version.pk) == data.get("from", "")), None)
+
+
+def opens_the_draft(data: Mapping[str, str]) -> bool:
+    """Whether an address names no values of its own."""
+    return not data.get("from") and not any(name in data for name in SPECS)
+
+
 def train_page(
     request: PageRequest,
     person: Standing,
     form: ParameterForm,
     status: int = 200,
     draft: ParameterDraft | None = None,
+    *,
+    whole: bool = False,
 ) -> HttpResponse:
     """The train page, whole or as the parts that a changed value touches."""
     actor = person.actor
@@ -80,6 +91,10 @@ def train_page(
         "actor": actor,
         "form": form,
         "draft": draft,
+        # Values of an address or a version stand beside a draft that is still there.
+        "draft_is_shown": request.method == "POST" or opens_the_draft(request.GET),
+        "loaded": loaded(request.GET, person.versions),
+        "known": drafts.known(form),
         "estimate": length,
         "price": price(length),
         "usage": usage,
@@ -93,7 +108,7 @@ def train_page(
         "may_train": can(request.user, "train"),
         "loadable": [version for version in person.versions if version.parameters()],
     }
-    if request.htmx and request.htmx.target == "train":
+    if request.htmx and (whole or request.htmx.target == "train"):
         return render(request, "training/train_body.html", context, status=status)
     if request.htmx and not request.htmx.history_restore_request:
         return render(request, "training/train_live.html", context | {"oob": True}, status=status)
@@ -121,11 +136,22 @@ def train(request: PageRequest, actor_id: int) -> HttpResponse:
 def keep_draft(request: PageRequest, actor_id: int) -> HttpResponse:
     """A value has changed: it is kept, and the page's parts around it follow."""
     person = standing_or_404(actor_id)
-    form = after(form_for(person.actor, request.POST, person.versions), request.POST.get("then", ""))
+    values, newer = drafts.merge(drafts.draft_of(request.user, person.actor), request.POST)
+    form = after(form_for(person.actor, values, person.versions), request.POST.get("then", ""))
     drafts.keep(request.user, person.actor, form)
+    if newer:
+        told = ", ".join(f"{name} {text}" for name, text in labelled({name: values[name] for name in newer}))
+        messages.info(request, f"Taken over from another tab of yours: {told}.")
     if not request.htmx:
         return redirect("actor", actor_id)
-    return train_page(request, person, form, draft=drafts.draft_of(request.user, person.actor))
+    draft = drafts.draft_of(request.user, person.actor)
+    answer = train_page(request, person, form, draft=draft, whole=bool(newer))
+    # The address may name a version or values; a reload would bring those back instead of what was changed.
+    answer["HX-Replace-Url"] = reverse("actor", args=[actor_id])
+    if newer:
+        retarget(answer, "#train")
+        reswap(answer, "outerHTML")
+    return answer
 
 
 @require_POST
@@ -156,7 +182,7 @@ def start(request: PageRequest, actor_id: int) -> HttpResponse:
     if then := request.POST.get("then"):
         form = after(form, then)
         drafts.keep(request.user, person.actor, form)
-        return redirect(reverse("actor", args=[actor_id]) + form.query())
+        return redirect("actor", actor_id)
     actor = get_object_or_404(Actor, pk=actor_id)
     try:
         version = launch.launch(
