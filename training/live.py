@@ -14,33 +14,15 @@ from django.utils.safestring import SafeString
 
 from training import charts, costs, payload
 from training.launch import estimate_of
+from training.live_rail import STAGES, Stage, end_of, rail_of
 from training.models import SampleImage, Status, TrainingVersion
 
-STAGES = {
-    "queued": "Queued",
-    "starting": "Worker starts",
-    "downloading": "Images",
-    "training": "Training",
-    "uploading": "Upload",
-    "done": "Done",
-}
 #: Status → how the look names it.
 LOOKS = {
     Status.COMPLETED: "done",
     Status.FAILED: "failed",
     Status.CANCELLED: "cancelled",
 }
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One part of the rail; ``state`` is ``done``, ``now``, ``failed`` or ``ahead``."""
-
-    key: str
-    label: str
-    state: str
-    at: datetime | None = None
-    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -114,60 +96,19 @@ class Picture:
     @property
     def rail(self) -> list[Stage]:
         """Six stages with their true times; what is over stays as it was."""
-        times, current, keys = self.stage_times(), self.current_stage(), list(STAGES)
-        here = {Status.FAILED: "failed", Status.CANCELLED: "ahead", Status.COMPLETED: "done"}
-        states = {
-            key: "done" if keys.index(key) < keys.index(current) else "ahead"
-            for key in keys
-            if key != current
-        } | {current: here.get(Status(self.version.status), "now")}
-        return [
-            Stage(key, label, states[key], times.get(key), self.stage_seconds(key, times))
-            for key, label in STAGES.items()
-        ]
-
-    def stage_seconds(self, key: str, times: dict[str, datetime]) -> float | None:
-        """How long a stage took, or has taken so far; for the last one the whole."""
-        start = times.get(key)
-        if start is None:
-            return None
-        if key == "done":
-            return (start - times["queued"]).total_seconds()
-        keys = list(STAGES)
-        later = [times[each] for each in keys[keys.index(key) + 1 :] if each in times]
-        return ((later[0] if later else self.version.finished_at or self.now) - start).total_seconds()
-
-    def stage_times(self) -> dict[str, datetime]:
-        """When each stage began, as far as it is known."""
-        times = {"queued": self.version.submitted_at or self.version.created_at}
-        for entry in self.version.stages:
-            times.setdefault(entry["stage"], datetime.fromisoformat(entry["started_at"]))
-        if self.version.started_at:
-            times.setdefault("starting", self.version.started_at)
-        times.pop("done", None)
-        if self.version.status == Status.COMPLETED and self.version.finished_at:
-            times["done"] = self.version.finished_at
-        return times
-
-    def current_stage(self) -> str:
-        """Where it is, or where it ended."""
-        if self.version.status == Status.COMPLETED:
-            return "done"
-        stage = self.version.stage
-        if stage in STAGES:
-            return "uploading" if stage == "done" else stage
-        return "starting" if self.version.started_at else "queued"
+        return rail_of(self.version, self.now, self.ends_at)
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since it was started by a person."""
-        return ((self.version.finished_at or self.now) - self.version.created_at).total_seconds()
+    def elapsed(self) -> float | None:
+        """Seconds since it was started by a person; ``None`` where nobody knows when it ended."""
+        end = end_of(self.version, self.now)
+        return (end - self.version.created_at).total_seconds() if end else None
 
     @cached_property
     def remaining(self) -> float | None:
         """Seconds to the end; from its own pace once it has one, else from the estimate."""
         version = self.version
-        if not version.is_active:
+        if not version.is_active or version.can_be_resolved:
             return None
         if version.status == Status.TRAINING and version.seconds_per_step and version.max_train_steps:
             return max(1.0, (version.max_train_steps - version.step) * version.seconds_per_step)
@@ -187,8 +128,11 @@ class Picture:
 
     @property
     def shown_step(self) -> int:
-        """Where the bar stands: the reported step, else the estimated one."""
-        return self.version.step if self.estimated_step is None else self.estimated_step
+        """Where the bar stands: the reported step, else the estimated one; of what is completed, the last."""
+        version = self.version
+        if version.status == Status.COMPLETED:
+            return version.step or version.max_train_steps or 0
+        return version.step if self.estimated_step is None else self.estimated_step
 
     @property
     def ends_at(self) -> datetime | None:
@@ -264,6 +208,15 @@ class Picture:
         return next((step for step in steps if step not in done and step >= self.version.step), None)
 
     @property
+    def next_sample_seconds(self) -> float | None:
+        """How long until the next strip, at its own pace. Read from the steps alone: each poll asks."""
+        version = self.version
+        if version.status != Status.TRAINING or not version.seconds_per_step:
+            return None
+        ahead = next((step for step in self.sample_ticks if step > version.step), None)
+        return (ahead - version.step) * version.seconds_per_step if ahead else None
+
+    @property
     def sample_ticks(self) -> list[int]:
         """Steps at which samples are drawn, without the first."""
         return payload.sample_steps(self.version.max_train_steps)[1:] if self.version.max_train_steps else []
@@ -305,3 +258,10 @@ class Picture:
     def cost(self) -> Decimal | None:
         """So far, or in all."""
         return self.bill.total if self.bill else None
+
+    @property
+    def expected_cost(self) -> Decimal | None:
+        """What it will be at the end, from what it was so far; ``None`` once it has ended."""
+        if self.bill is None or self.remaining is None:
+            return None
+        return self.bill.total + self.bill.price * Decimal(str(self.remaining))

@@ -18,7 +18,7 @@ from actors.requests import PageRequest
 from training.actor_history import actor_history
 from training.base_models import base_model
 from training.comparing import FEWEST, MOST, Comparison
-from training.costs import bills_of
+from training.costs import bills_of, executed
 from training.forms import written
 from training.models import Preview, SampleImage, Status, TrainingEvent, TrainingVersion
 from training.pages import page_links
@@ -40,7 +40,8 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
     samples = samples_of(person.versions)
     older = {newer.pk: previous for newer, previous in pairwise(person.versions)}
     scores = scores_of(person.versions)
-    bills = bills_of(person.versions, timezone.now())
+    now = timezone.now()
+    bills = bills_of(person.versions, now)
     waiting = Preview.objects.undecided().filter(version__actor=actor_id).defer("log")
     undecided = {preview.version_id: preview for preview in waiting}
     rows = [
@@ -49,6 +50,7 @@ def versions(request: PageRequest, actor_id: int) -> HttpResponse:
             "samples": samples.get(version.pk, []),
             "score": scores.get(version.pk),
             "bill": bills.get(version.pk),
+            "took": next(iter(executed(version, now) or ()), None),
             "undecided": undecided.get(version.pk),
             "differences": differences(version, older.get(version.pk)),
         }

@@ -31,6 +31,8 @@ STATE_ICONS = {
     "done": "check",
 }
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+#: Across the turn of a year the clock still matters so long.
+_NEAR_DAYS = 7
 
 
 @cache
@@ -71,14 +73,15 @@ def clock(moment: datetime | str | None) -> str:
 
 @register.filter
 def when(moment: datetime | str | None) -> str:
-    """``14:02`` today, ``12 Nov 14:02`` this year, ``12 Nov 2024`` before."""
+    """``14:02`` today, ``12 Nov 14:02`` this year and about New Year, ``12 Nov 2024`` before."""
     at = _moment(moment)
     if at is None:
         return ""
     now = timezone.localtime()
     if at.date() == now.date():
         return date(at, "H:i")
-    return date(at, "j M H:i" if at.year == now.year else "j M Y")
+    near = at.year == now.year or abs((at - now).days) < _NEAR_DAYS
+    return date(at, "j M H:i" if near else "j M Y")
 
 
 @register.filter
@@ -118,10 +121,12 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def countdown(seconds: float | None) -> str:
-    """``8:37``, ``1:08:37``."""
+    """``8:37``, ``1:08:37``, ``2 days 3 h``."""
     if seconds is None:
         return "–"
     whole = max(0, round(seconds))
+    if whole >= 2 * _DAY:
+        return f"{whole // _DAY} days {whole % _DAY // _HOUR} h"
     hours, rest = divmod(whole, _HOUR)
     minutes, left = divmod(rest, _MINUTE)
     return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
