@@ -77,10 +77,28 @@ class BatchPicture:
         return not self.planning.looked and asked_at is not None and self.now - asked_at > LONG_WAIT
 
     @property
-    def is_live(self) -> bool:
-        """Whether anything may change by itself."""
+    def goes_on(self) -> bool:
+        """Whether actors are being looked at, trained or stopped."""
         ends = self.batch.state == BatchState.CANCELLED and bool(self.waiting or self.training)
         return self.batch.is_open or ends or bool(self.planning.asked)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything may change by itself."""
+        return self.goes_on or bool(self.to_judge)
+
+    @cached_property
+    def to_judge(self) -> int:
+        """Completed versions that the batch's rule has not judged: their pictures are on the way."""
+        if self.batch.good_threshold is None:
+            return 0
+        done = self.batch.items.filter(state=ItemState.COMPLETED, judged_at=None, version__isnull=False)
+        return done.count()
+
+    @property
+    def line(self) -> tuple[object, ...]:
+        """What the list of batches tells of it."""
+        return (self.batch.state, self.batch.ceiling, self.counts, self.committed, self.planning.looked)
 
     def number(self, *states: ItemState) -> int:
         """How many items are in these states."""
@@ -159,7 +177,8 @@ class BatchPicture:
         steps = self.batch.items.filter(state=ItemState.LAUNCHED).order_by("pk")
         seen = steps.values_list("pk", "version__status", "version__step", "version__stage")
         asked = (self.planning.asked, self.planning.looked, self.planning.trouble)
-        facts = (self.counts, self.committed, self.batch.state, self.batch.note, self.waits_for, asked, *seen)
+        here = (*self.line, self.batch.note, self.waits_for, self.to_judge)
+        facts = (*here, asked, *seen)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 

@@ -21,6 +21,7 @@ from training.batch_forms import LimitsForm, form_of
 from training.batch_picture import LOOKS, TABS, picture, pictures
 from training.batch_plan import CannotPlan
 from training.library import Filters, Library
+from training.live_parts import short
 from training.models import LONG_FIELDS, Batch
 from training.pages import CountedPaginator, page_links
 from training.parameters import ParameterErrors
@@ -40,17 +41,26 @@ def load(pk: int) -> Batch:
 @require_safe
 @requires("view")
 def all_batches(request: PageRequest) -> HttpResponse:
-    """All batches, the newest first."""
+    """All batches, the newest first; for htmx the table alone, or nothing when nothing has moved."""
     rows = Batch.objects.select_related("created_by", "planning").defer("planning__chosen")
     page = Paginator(rows, 25).get_page(request.GET.get("page"))
+    shown = pictures(list(page.object_list))
+    mark = short(*((now.batch.pk, now.batch.name, *now.line) for now in shown))
+    goes_on = any(now.goes_on for now in shown)
+    fragment = request.htmx and not request.htmx.history_restore_request
+    if fragment and request.GET.get("seen") == mark:
+        return HttpResponse(status=NOTHING_NEW)
     context = {
         "section": "batches",
         "page": page,
         "page_links": page_links(page, lambda number: f"?page={number}"),
-        "pictures": pictures(list(page.object_list)),
+        "pictures": shown,
+        "mark": mark,
+        "goes_on": goes_on,
         "may_train": can(request.user, "train"),
     }
-    return render(request, "training/batches.html", context)
+    template = "training/batches_rows.html" if fragment and shown else "training/batches.html"
+    return render(request, template, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -404,3 +406,38 @@ def test_the_list_shows_how_far_each_batch_is(admin_client: Client) -> None:
     text = admin_client.get("/batches/").text
     assert "Night" in text
     assert "1 of 2" in text
+
+
+def test_the_list_asks_again_while_a_batch_goes_on_and_answers_only_when_something_has_moved(
+    admin_client: Client,
+) -> None:
+    batch = begun(2)
+    htmx = {"HX-Request": "true"}
+    assert "hx-get" not in admin_client.get("/batches/?page=2").text.split('id="batches"')[0]
+    poll = html.unescape(re.search(r'hx-get="(/batches/[^"]+)"', admin_client.get("/batches/").text)[1])
+    assert admin_client.get(poll, headers=htmx).status_code == 204
+    batch_launches.advance()
+    rows = admin_client.get(poll, headers=htmx)
+    assert rows.status_code == 200
+    assert "<html" not in rows.text
+    end_all(batch)
+    batch_launches.advance()
+    end_all(batch)
+    batch_launches.advance()
+    assert "hx-get" not in admin_client.get(poll, headers=htmx).text  # nothing goes on any more
+
+
+def test_a_batch_stays_live_until_its_rule_has_judged_and_shows_what_it_marked(admin_client: Client) -> None:
+    batch = begun(1, good_threshold=80.0)
+    batch_launches.advance()
+    end_all(batch)
+    batch_launches.advance()
+    page = admin_client.get(batch.get_absolute_url()).text
+    assert "1 version waits for the rule" in page
+    assert "hx-trigger" in page.split('id="poll"')[1][:400]
+    TrainingVersion.objects.get().mark_good(None, "by the rule")
+    BatchItem.objects.update(judged_at=timezone.now(), reason="Score 91 % ≥ threshold 80 %")
+    page = admin_client.get(batch.get_absolute_url()).text
+    assert "waits for the rule" not in page
+    assert "hx-trigger" not in page.split('id="poll"')[1][:400]
+    assert "Good version" in page
