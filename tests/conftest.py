@@ -17,6 +17,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from actors import storage
 from tests.chromium import ARGUMENTS, find_chromium
+from tests.first_start import migrated, prepared  # noqa: F401  # fixtures
 from tests.s3_server import S3Server, serve_s3
 
 #: Two cores and other work: what is seen late is seen.

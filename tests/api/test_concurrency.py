@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -58,8 +59,9 @@ async def press(site: Site) -> tuple[dict[int, set[str]], dict[int, set[str]], l
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_200_marks_and_saves_at_once_leave_one_good_version_each_and_lose_nothing(
-    tmp_path: Path, database: str
+    tmp_path: Path, migrated: Path, database: str
 ) -> None:
+    shutil.copy(migrated, tmp_path)  # as SQLite's site.sqlite3
     server = postgres_server() if database == "postgresql" else nullcontext("")
     with server as database_url, serve(tmp_path, ACTORS, database_url=database_url) as site:
         # In a thread of its own: after browser tests, Playwright's event loop runs in this one.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_every_training_ends_with_the_truth_whatever_is_killed() -> None:
+def test_every_training_ends_with_the_truth_whatever_is_killed(tmp_path: Path, migrated: Path) -> None:
+    database = shutil.copy(migrated, tmp_path)
     ran = subprocess.run(
         [sys.executable, "-m", "tests.faults.run", "--rounds", "5", "--actors", "3", "--seed", "7"],
         cwd=ROOT,
-        env={key: value for key, value in os.environ.items() if key != "ACTORTRAIN_TEST_DATABASE_URL"},
+        env=os.environ | {"ACTORTRAIN_TEST_DATABASE_URL": f"sqlite:///{database}"},
         capture_output=True,
         text=True,
         timeout=280,

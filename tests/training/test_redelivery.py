@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,12 +67,12 @@ def test_at_once_on_postgresql(
 
 
 @pytest.mark.slow
-def test_at_once_on_sqlite_by_processes(tmp_path: Path) -> None:
+def test_at_once_on_sqlite_by_processes(tmp_path: Path, migrated: Path) -> None:
     environment = {
         **os.environ,
         "ENV_FILE": os.devnull,
         "VAR_DIR": str(tmp_path),
-        "DATABASE_URL": f"sqlite:///{tmp_path / 'at_once.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{shutil.copy(migrated, tmp_path)}",
     }
     ran = subprocess.run(
         [sys.executable, "-m", "tests.training.at_once"],

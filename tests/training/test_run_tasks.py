@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -34,20 +35,19 @@ async_task("training.tasks.sweep")
 class Tasks:
     """``manage.py run_tasks`` on a database of its own."""
 
-    def __init__(self, folder: Path, stuck_after: int) -> None:
+    def __init__(self, folder: Path, migrated: Path, stuck_after: int) -> None:
         self.folder = folder
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "actortrain_site.settings",
             "ENV_FILE": os.devnull,
             "VAR_DIR": str(folder),
-            "DATABASE_URL": f"sqlite:///{folder / 'site.sqlite3'}",
+            "DATABASE_URL": f"sqlite:///{shutil.copy(migrated, folder)}",
             "TASK_WORKERS": "2",
             "RUNPOD_API_KEY": "key",
             "RUNPOD_ENDPOINT_ID": "nowhere",
             "RUNPOD_BASE_URL": "http://127.0.0.1:9/v2",  # refuses: a training there stays as it is
             "PYTHONUNBUFFERED": "1",
         }
-        self.run("manage.py", "migrate", "--verbosity=0")
         command = [sys.executable, "manage.py", "run_tasks", f"--stuck-after={stuck_after}"]
         self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True)
 
@@ -82,8 +82,8 @@ def wait_for(true: Callable[[], object], seconds: float = 40) -> None:
 
 
 @pytest.fixture
-def tasks(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tasks]:
-    running = Tasks(tmp_path, getattr(request, "param", 4))
+def tasks(tmp_path: Path, migrated: Path, request: pytest.FixtureRequest) -> Iterator[Tasks]:
+    running = Tasks(tmp_path, migrated, getattr(request, "param", 4))
     try:
         wait_for(lambda: len(running.workers()) == 2)
         wait_for(running.do("first").exists)
