@@ -133,9 +133,10 @@ class Side:
                 if pair and pair in pairs:
                     continue
                 pairs.add(pair)
-                found.append(
-                    {**each, "word": WORDS.get(each["code"], each["code"]), "image": image, "other": twin}
-                )
+                told = {**each, "word": WORDS.get(each["code"], each["code"]), "image": image, "other": twin}
+                if twin:  # beside its picture and its number a file's name says less
+                    told["message"] = each["message"].replace(twin.file_name, f"{twin.number:02d}")  # type: ignore[attr-defined]  # numbered
+                found.append(told)
         return sorted(found, key=lambda each: each["level"] != "error")
 
     @property
@@ -149,6 +150,11 @@ class Side:
     @property
     def errors(self) -> int:
         return sum(each["level"] == "error" for each in self.findings)
+
+    @property
+    def to_decide(self) -> dict[str, Any] | None:
+        """The first finding of one image that keeps a training from starting."""
+        return next((each for each in self.findings if each["level"] == "error" and "image" in each), None)
 
     @property
     def uncaptioned(self) -> int:
@@ -171,8 +177,8 @@ class Side:
         return [(word.capitalize(), count) for words in kinds.values() for word, count in words.most_common()]
 
     @property
-    def size_mb(self) -> float:
-        return sum(image.size_bytes or 0 for image in self.images) / 1e6
+    def size_bytes(self) -> int:
+        return sum(image.size_bytes or 0 for image in self.images)
 
     @property
     def last_change(self) -> DatasetChange | None:

@@ -186,7 +186,8 @@ def captions(request: PageRequest, actor_id: int) -> HttpResponse:
         else:
             empty_only = post.get("empty_only") == "1"
             made = edits.template_captions(found, post.get("template", ""), empty_only=empty_only, by=by)
-        messages.info(request, f"{len(made.after)} captions changed." if made else "No caption changed.")
+        changed = len(made.after) if made else 0
+        messages.info(request, f"{changed or 'No'} caption{'s' if changed > 1 else ''} changed.")
     except CannotEdit as error:
         messages.error(request, str(error))
     return redirect("dataset", actor_id)
@@ -207,7 +208,10 @@ def undo(request: PageRequest, actor_id: int) -> HttpResponse:
     if taken is None:
         messages.info(request, "There is nothing to undo.")
     else:
-        rest = f" {kept} images were changed since and stay." if kept else ""
+        stay = "1 image was changed since and stays"
+        if kept > 1:
+            stay = f"{kept} images were changed since and stay"
+        rest = f" {stay}." if kept else ""
         messages.info(request, f"Undone: {taken.summary}.{rest}")
     return redirect("dataset", actor_id)
 

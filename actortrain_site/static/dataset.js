@@ -210,12 +210,8 @@ document.getElementById("uploads-clear").addEventListener("click", () => {
   panel.hidden = true;
 });
 
-// Left over from before a reload.
-for (const entry of await store.all(actor)) {
-  show(entry, "waiting", "");
-  queue.push(entry);
-}
-if (queue.length) pump();
+// The way here from an actor without images.
+if (location.hash === "#add-images") document.getElementById("add-images").showPopover();
 
 // Someone who writes keeps their text: the page is not asked for again meanwhile.
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -296,3 +292,10 @@ document.addEventListener("dragend", () => {
   dragged = null;
   clearDrop();
 });
+
+// Left over from before a reload. Last, because it waits: keys and drops work before.
+for (const entry of await store.all(actor)) {
+  show(entry, "waiting", "");
+  queue.push(entry);
+}
+if (queue.length) pump();

@@ -38,10 +38,18 @@ export function toast(text) {
 }
 
 // Good news leaves by itself, an undo stays longer, a failure stays until it is read.
-for (const each of document.querySelectorAll(".toast:not(.is-failed)")) {
-  const leave = () => (each.matches(":hover, :focus-within") ? setTimeout(leave, 3000) : each.remove());
-  setTimeout(leave, each.querySelector("form") ? 20000 : 10000);
+function letLeave() {
+  for (const each of document.querySelectorAll("#toasts .toast:not(.is-failed, .plain, [data-leaves])")) {
+    const leave = () => (each.matches(":hover, :focus-within") ? setTimeout(leave, 3000) : each.remove());
+    setTimeout(leave, each.querySelector("form") ? 20000 : 10000);
+    each.dataset.leaves = "";
+  }
 }
+letLeave();
+document.addEventListener("htmx:oobAfterSwap", letLeave);
+
+// On the phone a row of tabs is longer than the screen: the one that is open is in sight.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // The banner says what is wrong with the connection, and goes when an answer comes again.
 function troubled(why) {
