@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from training.base_models import EMBEDDED, base_model
+from training.base_models import EMBEDDED, FLUX, base_model
 from training.models import TrainingVersion
 
 
@@ -39,10 +39,13 @@ def snippets(good: TrainingVersion) -> list[Snippet]:
     if good.base_model == EMBEDDED.key:
         note = "In the root of this project: only its code loads the codec of the embedded base."
         return [fetch, Snippet("diffusers", "diffusers", note, _embedded(good))]
-    note = "An API workflow: save the LoRA in models/loras, this file as JSON, and load it by “Open”."
+    needs = "Python, with torch, diffusers 0.42 or newer, transformers, sentencepiece and peft."
+    if base_model(good.base_model).key == FLUX.key:
+        needs += " FLUX.1-dev is downloaded once you have accepted its licence on its hub page and signed in."
+    note = "Save the LoRA in models/loras and this text as a .json file; open that by Workflow → Open."
     return [
         fetch,
-        Snippet("diffusers", "diffusers", "Python, with torch, diffusers and peft.", _diffusers(good)),
+        Snippet("diffusers", "diffusers", needs, _diffusers(good)),
         Snippet("comfyui", "ComfyUI", note, _comfyui(good)),
     ]
 
@@ -51,8 +54,12 @@ def _file(version: TrainingVersion) -> str:
     return f"actor_{version.actor_id}.safetensors"
 
 
-def _prompt(version: TrainingVersion) -> str:
-    return version.sample_prompts()[0].prompt
+def example_prompt(version: TrainingVersion) -> str:
+    """A prompt for this actor. The samples of FLUX trainings speak of a young woman, whoever it is."""
+    if version.base_model == EMBEDDED.key:
+        return version.sample_prompts()[0].prompt
+    trigger = version.class_tokens or version.actor.trigger_token
+    return f"portrait photo of {trigger}, wearing a leather jacket, soft daylight"
 
 
 def _curl(good: TrainingVersion) -> str:
@@ -66,11 +73,11 @@ def _diffusers(good: TrainingVersion) -> str:
     return f"""import torch
 from diffusers import FluxPipeline
 
-pipe = FluxPipeline.from_pretrained({_quoted(base_model(good.base_model).key)}, torch_dtype=torch.bfloat16)
+pipe = FluxPipeline.from_pretrained({_quoted(base_model(good.base_model).key)}, dtype=torch.bfloat16)
 pipe.load_lora_weights({_quoted(_file(good))})
 pipe.to("cuda")
 image = pipe(
-    {_quoted(_prompt(good))},
+    {_quoted(example_prompt(good))},
     num_inference_steps=28,
     guidance_scale=3.5,
     generator=torch.Generator().manual_seed(1000),
@@ -85,7 +92,7 @@ from worker.base_model import load_base
 pipe = load_base("worker/base")
 pipe.load_lora_weights({_quoted(_file(good))})
 image = pipe(
-    {_quoted(_prompt(good))},
+    {_quoted(example_prompt(good))},
     negative_prompt="",
     true_cfg_scale=2.0,
     guidance_scale=1.0,
@@ -108,7 +115,7 @@ def _comfyui(good: TrainingVersion) -> str:
         ),
         "3": ("VAELoader", {"vae_name": "ae.safetensors"}),
         "4": ("LoraLoaderModelOnly", {"model": ["1", 0], "lora_name": _file(good), "strength_model": 1.0}),
-        "5": ("CLIPTextEncode", {"clip": ["2", 0], "text": _prompt(good)}),
+        "5": ("CLIPTextEncode", {"clip": ["2", 0], "text": example_prompt(good)}),
         "6": ("FluxGuidance", {"conditioning": ["5", 0], "guidance": 3.5}),
         "7": ("CLIPTextEncode", {"clip": ["2", 0], "text": ""}),
         "8": ("EmptySD3LatentImage", {"width": 1024, "height": 1024, "batch_size": 1}),

@@ -25,7 +25,7 @@ from training.pages import page_links
 from training.parameters import SPECS
 from training.score_models import VersionScore
 from training.suggesting import suggest
-from training.using import snippets, stable_address
+from training.using import example_prompt, snippets, stable_address
 from training.views import standing_or_404
 
 #: Lines of history on one page.
@@ -186,6 +186,6 @@ def use(request: PageRequest, actor_id: int) -> HttpResponse:
             "address": stable_address(actor_id),
             "snippets": snippets(good),
             "base": base_model(good.base_model),
-            "prompt": good.sample_prompts()[0].prompt,
+            "prompt": example_prompt(good),
         }
     return render(request, "training/use.html", context)

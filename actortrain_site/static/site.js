@@ -21,12 +21,27 @@ document.addEventListener("click", async (event) => {
   if (close) close.parentElement.remove();
   const copy = event.target.closest("[data-copy]");
   if (copy) {
-    const source = document.querySelector(copy.dataset.copy);
-    const text = source ? source.innerText : copy.dataset.copy;
-    await navigator.clipboard.writeText(text);
-    toast("Copied");
+    // The text itself, or "#id" of what shows it.
+    const given = copy.dataset.copy;
+    const source = given.startsWith("#") && document.getElementById(given.slice(1));
+    const done = await toClipboard(source ? source.innerText : given);
+    copy.focus();
+    toast(done ? "Copied" : "This browser lets no page copy: select the text and copy it by hand");
   }
 });
+
+// Without HTTPS there is no clipboard to write to, only what is selected.
+async function toClipboard(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const area = document.createElement("textarea");
+  area.className = "sr";
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
+}
 
 export function toast(text) {
   const box = document.createElement("div");

@@ -49,6 +49,16 @@ def test_snippets_hold_any_trigger_token_safely(admin_client: Client) -> None:
     assert "&lt;/code&gt;" in page
 
 
+def test_the_example_calls_this_actor_and_nobody_else(admin_client: Client) -> None:
+    version = make_version(base_model=FLUX, class_tokens="0042_rare")
+    version.mark_good()
+    assert "woman" not in texts(version)["diffusers"] + texts(version)["comfyui"]
+    assert "portrait photo of 0042_rare, " in use_page(admin_client, version)
+    # An old version whose trigger token nobody wrote down.
+    unknown = make_version(base_model=FLUX, class_tokens="")
+    assert f"portrait photo of {unknown.actor.trigger_token}, " in texts(unknown)["diffusers"]
+
+
 def test_comfyui_gets_a_graph_whose_links_all_lead_somewhere() -> None:
     nodes = json.loads(texts(make_version(base_model=FLUX))["comfyui"])
     links = [value for node in nodes.values() for value in node["inputs"].values() if isinstance(value, list)]
