@@ -26,7 +26,7 @@ class ImageInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in 
     extra = 0
     show_change_link = True
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def picture(self, image: TrainingImage) -> SafeString | str:
         """A thumbnail."""
         return thumbnail(image)
@@ -123,7 +123,7 @@ class TrainingImageAdmin(HistoryAdmin):
         """Whose it is."""
         return image.dataset.actor.name
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def picture(self, image: TrainingImage) -> SafeString | str:
         """A thumbnail."""
         return thumbnail(image)

@@ -408,13 +408,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"BatchItemStateEnum": "training.batch_models.ItemState"},
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "actortrain_site.api_schema.add_common_answers",
     ],
     # The page's scripts and styles come from this site: nothing is loaded from elsewhere.
     "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # No links inside the buttons that open an operation, and no colours that are hard to read.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": False, "syntaxHighlight": False},
 }
 
 #: Whether everyone may read ``/actors.json``, or only people and tokens that may view actors.

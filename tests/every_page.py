@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import User
+from django.test import RequestFactory
+from django.urls import reverse
 
 from tests.access import ACCESS
 from tests.painted_studio import Studio
@@ -41,7 +44,7 @@ MANY_FILTERS = "?from=2001-01-01&reason=memory&images=16-30&preset=quick.1&chang
 
 
 def is_page(route: str) -> bool:
-    """Whether it draws a page when it is opened; the API's own documentation is the library's."""
+    """Whether it draws a page when it is opened; that of the API draws itself, and is looked at by itself."""
     other = route in NO_PAGES or route.startswith("api/") or route.endswith(".json")
     return "GET" in ACCESS[route] and not other
 
@@ -128,3 +131,24 @@ def states(studio: Studio) -> dict[str, str]:
 def account_of(name: str) -> User:
     """A person who signs in with the password ``password``."""
     return User.objects.create_user(name, f"{name}@studio.test", "password")
+
+
+def admin_addresses(studio: Studio, person: User) -> list[str]:
+    """Each model's list and form in the admin, and one page of each further kind."""
+    request = RequestFactory().get("/")
+    request.user = person
+    actor = reverse("admin:actors_actor_change", args=[studio.cast["main"].pk])
+    found = [
+        *(reverse(f"admin:{name}") for name in ("index", "password_change", "actors_actor_import")),
+        *(reverse("admin:app_list", args=["actors"]), actor.replace("change", "history")),
+        *(reverse("admin:auth_user_delete", args=[person.pk]), "/admin/actors/actor/?q=nobody"),
+    ]
+    for model, pages in admin.site._registry.items():
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        row = pages.get_queryset(request).order_by("pk").first()
+        found.append(reverse(f"{name}_changelist"))
+        if row is not None:
+            found.append(reverse(f"{name}_change", args=[row.pk]))
+        if row is None and pages.has_add_permission(request):
+            found.append(reverse(f"{name}_add"))
+    return found

@@ -124,7 +124,7 @@ class SampleInline(admin.TabularInline):  # type: ignore[type-arg]
     extra = 0
     can_delete = False
 
-    @admin.display(description="")
+    @admin.display(description="picture")
     def picture(self, sample: SampleImage) -> SafeString:
         """The picture, small."""
         return format_html('<img class="thumb" src="{}" alt="" loading="lazy" height="64">', sample.link())

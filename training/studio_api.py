@@ -30,7 +30,11 @@ from training.serializers import (
 class PresetsView(APIView):
     """The presets and the eleven parameters."""
 
-    @extend_schema(summary="Presets and parameters of this site's base model", responses=PresetsSerializer)
+    @extend_schema(
+        operation_id="presets_and_parameters",
+        summary="Presets and parameters of this site's base model",
+        responses=PresetsSerializer,
+    )
     def get(self, request: Request) -> Response:
         """What the form is made of."""
         base = studio_base()

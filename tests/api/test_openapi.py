@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import hypothesis
 import pytest
 import schemathesis
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
@@ -109,6 +111,10 @@ def test_the_description_is_served(admin_client: Client) -> None:
     assert answer.status_code == 200
     paths: dict[str, Any] = answer.json()["paths"]
     assert {"/actors.json", "/api/actors/{id}/training-versions", "/api/versions"} <= set(paths)
+
+
+def test_nothing_in_the_description_had_to_be_guessed() -> None:
+    call_command("spectacular", "--fail-on-warn", "--validate", stdout=StringIO())
 
 
 def test_the_page_about_the_api_works_offline_under_the_strict_policy(
