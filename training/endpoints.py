@@ -108,7 +108,7 @@ class EndpointState(models.Model):
     @property
     def words(self) -> str:
         """The counts in one line."""
-        jobs = f"{self.count('jobs', 'inProgress')} jobs run, {self.count('jobs', 'inQueue')} wait."
+        jobs = f"Jobs: {self.count('jobs', 'inProgress')} running, {self.count('jobs', 'inQueue')} waiting."
         names = ("running", "idle", "initializing", "throttled", "unhealthy")
         workers = [f"{self.count('workers', name)} {name}" for name in names if self.count("workers", name)]
         return f"{jobs} Workers: {', '.join(workers) or 'none is up; one starts when a job comes'}."

@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from django.template.defaultfilters import date as written
+from django.template.defaultfilters import pluralize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -76,7 +77,9 @@ def outcomes(parts: Sequence[Part]) -> SafeString:
     drawn += _dates([part.span.first for part in parts], width)
     total = sum(part.figures.trainings for part in parts)
     busiest = max(parts, key=lambda part: part.figures.trainings)
-    words = f"{total} trainings; the most, {most}, from {written(busiest.span.first, 'j M Y')}."
+    words = (
+        f"{total} training{pluralize(total)}; the most, {most}, from {written(busiest.span.first, 'j M Y')}."
+    )
     return _picture("chart", words, drawn, WIDTH, HEIGHT)
 
 

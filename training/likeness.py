@@ -95,7 +95,8 @@ def _mean(values: Values) -> Measured:
     """The mean and its interval by Student's t: pictures are few."""
     count = len(values)
     if count < FEWEST_PICTURES:
-        raise CannotMeasure(f"Only {count} pictures can be measured; {FEWEST_PICTURES} are needed.")
+        few = f"{count} picture{'' if count == 1 else 's'}"
+        raise CannotMeasure(f"Only {few} can be measured; {FEWEST_PICTURES} are needed.")
     mean = float(values.mean())
     if count < FEWEST_FOR_SPREAD:
         return Measured(mean, None, None, count)

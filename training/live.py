@@ -136,8 +136,9 @@ class Picture:
 
     @property
     def ends_at(self) -> datetime | None:
-        """The clock time of the end."""
-        return self.now + timedelta(seconds=self.remaining) if self.remaining is not None else None
+        """The clock time of the end; nobody knows it while no worker has the job."""
+        known = self.remaining is not None and self.version.started_at
+        return self.now + timedelta(seconds=self.remaining or 0) if known else None
 
     # Loss
 

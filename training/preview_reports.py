@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from actors import storage
@@ -110,7 +111,8 @@ def complete(preview: Preview, **changes: Any) -> bool:
 def _failure(report: JobReport, missing: int) -> str:
     match report.state:
         case JobState.COMPLETED:
-            return f"The job completed, but {missing} pictures have not arrived. Draw it again."
+            late = f"{missing} picture{pluralize(missing, ' has,s have')} not arrived"
+            return f"The job completed, but {late}. Draw it again."
         case JobState.CANCELLED:
             return "The endpoint cancelled the job."
         case JobState.TIMED_OUT:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -95,7 +96,9 @@ def once(request: PageRequest, version: TrainingVersion, form: PreviewForm) -> i
     key = f"preview form {form.cleaned_data['key']}"
     answer, repeated = idempotency.once(request.user, key, [version.pk, body], make)
     if not repeated:
-        messages.success(request, f"{len(form.wanted())} pictures of {version.name} are ordered.")
+        count = len(form.wanted())
+        said = f"{count} picture{pluralize(count)} of {version.name} {pluralize(count, 'is,are')} ordered."
+        messages.success(request, said)
     return int(answer)
 
 

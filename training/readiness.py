@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from django.db.models import Count, Q
+from django.template.defaultfilters import pluralize
 
 from actors.models import (
     IMAGES_BEST,
@@ -184,7 +185,7 @@ def _count_check(count: int) -> Check:
     if count < IMAGES_FLOOR:
         return Check(
             "error",
-            f"Only {count} images: {IMAGES_FLOOR} is the floor.",
+            f"Only {count} image{pluralize(count)}: {IMAGES_FLOOR} is the floor.",
             f"{low} to {high} in varied pose and light train best.",
             "dataset",
             can_override=True,

@@ -24,11 +24,18 @@ document.addEventListener("click", async (event) => {
     // The text itself, or "#id" of what shows it.
     const given = copy.dataset.copy;
     const source = given.startsWith("#") && document.getElementById(given.slice(1));
-    const done = await toClipboard(source ? source.innerText : given);
+    const done = await toClipboard(source ? textOf(source) : given);
     copy.focus();
     toast(done ? "Copied" : "This browser lets no page copy: select the text and copy it by hand");
   }
 });
+
+// A list's entries are a line each, those that a filter leaves.
+function textOf(source) {
+  if (!source.matches("ol")) return source.innerText;
+  const seen = [...source.children].filter((entry) => entry.checkVisibility());
+  return seen.map((entry) => [...entry.children].map((part) => part.textContent).join("  ")).join("\n");
+}
 
 // Without HTTPS there is no clipboard to write to, only what is selected.
 async function toClipboard(text) {

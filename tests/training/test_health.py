@@ -100,7 +100,7 @@ def test_a_sweep_without_trainings_is_heard_of_too(settings: Settings) -> None:
 def test_the_endpoint_is_told_in_its_own_counts(settings: Settings) -> None:
     assert state_of("endpoint")[0] == "warning"
     seen(settings, {"inQueue": 3, "inProgress": 1}, {"running": 1, "throttled": 2})
-    assert state_of("endpoint") == ("ok", "1 jobs run, 3 wait. Workers: 1 running, 2 throttled.")
+    assert state_of("endpoint") == ("ok", "Jobs: 1 running, 3 waiting. Workers: 1 running, 2 throttled.")
     seen(settings, {"inQueue": 3}, {"throttled": 2})
     assert state_of("endpoint")[0] == "warning"
     seen(settings, {}, {})

@@ -71,7 +71,7 @@ def test_one_picture_has_no_score_and_two_have_no_spread() -> None:
     ruler = Yardstick.of(around(ACTOR, 5, 0.1), FAR)
     both = ruler.likeness(around(ACTOR, 2, 0.1))
     assert (both.low, both.high) == (None, None)
-    with pytest.raises(CannotMeasure, match="Only 1 pictures"):
+    with pytest.raises(CannotMeasure, match="Only 1 picture can"):
         ruler.likeness(around(ACTOR, 1, 0.1))
 
 

@@ -234,7 +234,7 @@ def test_a_trainings_page_fetches_its_newest_preview() -> None:
     running = make_version(status=Status.TRAINING)
     assert 'id="previews"' in page(client, "training", running.pk)
     waiting = client.get(reverse("previews", args=[running.pk]), headers=headers).content.decode()
-    assert 'hx-trigger="every 10s"' in waiting
+    assert 'hx-trigger="every 10s, wake"' in waiting
     assert "<h2" not in waiting
     drawn(ordered(version))
     panel = client.get(reverse("previews", args=[version.pk]), headers=headers).content.decode()
