@@ -140,6 +140,8 @@ def _follow(event: Event, reporter: Reporter[Picture], samples: _SampleUploads) 
             reporter.picture.add_validation(event.step, event.loss)
             reporter.touch()
         case Sample():
+            if event.prompt == 0:
+                reporter.say(words_at(event.step, picture))
             samples.add(event)
         case Checkpoint():
             samples.add_checkpoint(event)
@@ -150,6 +152,14 @@ def _follow(event: Event, reporter: Reporter[Picture], samples: _SampleUploads) 
             reporter.say(event.message, event.level)
         case _:  # Done and Error are the end; run_trainer deals with them
             pass
+
+
+def words_at(step: int, picture: Picture) -> str:
+    """How far it is, when samples are drawn: between them a log would be silent for long."""
+    if not picture.losses:
+        return f"Samples of step {step}"
+    pace = f", {picture.seconds_per_step:.2f} s a step" if picture.seconds_per_step else ""
+    return f"Samples of step {step}: loss {picture.losses[-1][1]:.4f}{pace}"
 
 
 class _SampleUploads:

@@ -99,6 +99,7 @@ def test_a_training_ends_with_the_contracts_output_and_all_files_uploaded(
     messages = [line["message"] for line in picture["log"]]
     assert any("2 images; secrets []" in message for message in messages)
     assert any("3 held-back images: 0.9000 before, 0.5000" in message for message in messages)
+    assert any(message.startswith("Samples of step 4: loss") for message in messages)
 
 
 def test_checkpoints_are_uploaded_and_told_and_a_lost_one_costs_no_lora(

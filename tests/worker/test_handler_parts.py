@@ -308,3 +308,11 @@ def test_updates_are_held_back_but_a_new_stage_is_told_soon() -> None:
     assert 3 <= len(sent) <= 6
     assert (sent[-1]["stage"], sent[-1]["step"]) == ("training", 49)
     assert len(sent[-1]["stages"]) == 2
+
+
+def test_the_log_tells_each_sample_step_with_loss_and_pace() -> None:
+    picture = Picture()
+    assert handler.words_at(0, picture) == "Samples of step 0"
+    picture.add_loss(60, 0.12345)
+    picture.seconds_per_step = 0.271
+    assert handler.words_at(60, picture) == "Samples of step 60: loss 0.1235, 0.27 s a step"
