@@ -33,7 +33,7 @@ for dataset in TrainingDataset.objects.all():
 
 
 class LocalStudio(Studio):
-    """Web, tasks, endpoint and worker as ``make start`` runs them, with the three demo actors."""
+    """Web, tasks, endpoint and worker as ``make start`` runs them, with the demo actors and quick samples."""
 
     def __init__(self, room: Path) -> None:
         super().__init__(room, f"sqlite:///{room / 'site.sqlite3'}", seed=0)
@@ -43,7 +43,8 @@ class LocalStudio(Studio):
             "LOCAL_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "ACTORTRAIN_ENDPOINT_KEY": "local key",
         }
-        self.environment = own | address | {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+        worker = {"ACTORTRAIN_TRAINER": "tests.sketching_trainer", "OMP_NUM_THREADS": "1"}
+        self.environment = own | address | worker | {"PYTHONUNBUFFERED": "1"}
 
     @property
     def url(self) -> str:

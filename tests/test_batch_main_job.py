@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ PATIENCE = 900_000
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[LocalStudio]:
+def studio(tmp_path: Path, prepared: Path) -> Iterator[LocalStudio]:
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
     studio = LocalStudio(tmp_path)
     studio.prepare()
     try:
@@ -52,6 +54,7 @@ def test_a_batch_of_the_demo_actors_survives_its_task_queue_and_trains_nobody_tw
 
     page.get_by_text("Values for every actor").click()
     page.get_by_label("Steps", exact=True).fill("20")
+    page.get_by_label("Batch size", exact=True).fill("1")
     page.get_by_label("Name", exact=True).fill("Tonight")
     page.get_by_role("button", name="Save and plan anew").click()
     expect(page.get_by_role("heading", name="Tonight")).to_be_visible()
@@ -64,8 +67,9 @@ def test_a_batch_of_the_demo_actors_survives_its_task_queue_and_trains_nobody_tw
     page.get_by_role("dialog").get_by_role("button", name="Begin").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
-    # The first one trains: now everything that looks after it dies, and comes back.
-    expect(page.locator("progress[aria-label^='Steps of']")).to_be_visible(timeout=PATIENCE)
+    # The first one is at work: now everything that looks after it dies, and comes back.
+    at_work = page.locator(".batch-state .state.is-training", has_not_text=re.compile("sent|queue"))
+    expect(at_work).to_be_visible(timeout=PATIENCE)
     studio.kill("tasks")
     time.sleep(1)
     studio.start("tasks")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 def test_an_actor_gets_a_good_version_and_its_previews_by_clicking_only(
-    tmp_path: Path, browser: Browser
+    tmp_path: Path, prepared: Path, browser: Browser
 ) -> None:
     """One training serves both halves: it is the dearest thing in the suite."""
+    shutil.copytree(prepared, tmp_path / "var")
     with started(tmp_path, "main_job", ACTORTRAIN_ADMIN_PASSWORD="click click click") as site:
         page = main_job.open_site(browser, site, "click click click")
         main_job.choose_actor(page, "0000")
