@@ -63,3 +63,11 @@ def test_an_arrow_key_moves_a_slider_of_few_numbers_by_one(signed_in_page: Page)
     page.keyboard.press("ArrowRight")
     expect(page.get_by_label(re.compile("^Batch size batch"))).to_have_value("9")
     assert slider.get_attribute("aria-valuetext") == "9"
+
+
+def test_what_is_wrong_among_the_advanced_ones_unfolds_them(signed_in_page: Page) -> None:
+    page = signed_in_page
+    opened(page)
+    steps_of(page).fill("40")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Warm-up must be a whole number from 0 to 40")).to_be_visible()

@@ -175,7 +175,8 @@ def auto_adjust(
     if base.curate_above is not None and image_count > base.curate_above:
         warnings.append(f"{image_count} images are many: a choice of the best 30 to 60 trains better.")
     if image_count < 10:
-        warnings.append(f"{image_count} images are few: 15 to 30 in varied light and pose train better.")
+        count = f"{image_count} image{'s' if image_count > 1 else ''}"
+        warnings.append(f"Only {count}: 20 to 30 in varied light and pose train better.")
     return parameters, warnings
 
 

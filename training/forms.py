@@ -184,6 +184,11 @@ class ParameterForm:
         return [row for row in self.rows() if not row.spec.core]
 
     @property
+    def wrong(self) -> list[Row]:
+        """Those that a start would refuse."""
+        return [row for row in self.rows() if row.error]
+
+    @property
     def changed_count(self) -> int:
         """How many differ from the recommendation."""
         return sum(row.changed for row in self.rows())

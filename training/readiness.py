@@ -13,6 +13,7 @@ from typing import Any, Literal
 from django.db.models import Count, Q
 from django.template.defaultfilters import pluralize
 
+from actors.dataset_page import WORDS
 from actors.models import (
     IMAGES_BEST,
     IMAGES_FLOOR,
@@ -33,7 +34,8 @@ class Check:
     level: Literal["ok", "warning", "error"]
     fact: str
     reason: str = ""
-    #: Which page mends it: ``dataset``, ``training``, ``rights``, ``budget`` or nothing.
+    #: What mends it: a page (``dataset``, ``training``, ``rights``, ``budget``, ``actor``), more ``images``,
+    #: a decision on ``findings``, or nothing.
     mend: str = ""
     #: A Curator may start all the same, with a reason that stays on the version.
     can_override: bool = False
@@ -143,19 +145,26 @@ def checks(actor: Actor, known: Facts) -> list[Check]:
 
 def _dataset_checks(known: Facts) -> list[Check]:
     if not known.included:
-        return [Check("error", "No training images.", "Add 20 to 30 images of this person first.", "dataset")]
+        return [Check("error", "No training images.", "Add 20 to 30 images of this person first.", "images")]
     found = [
         Check("warning", claim, "Check the dataset before you train.", "dataset") for claim in known.claims
     ]
     if waiting := known.included - known.stored:
-        fact = f"{waiting} of {known.included} images are not in the object store."
+        fact = f"{_of(waiting, known.included)} {pluralize(waiting, 'is,are')} not in the object store."
         found.append(Check("error", fact, "Sync the dataset, or leave these images out.", "dataset"))
     else:
         found.append(Check("ok", "All images are in the object store."))
     if known.uncaptioned:
-        fact = f"{known.uncaptioned} of {known.included} images have no caption."
-        found.append(Check("warning", fact, "They train on the trigger token alone.", "dataset"))
+        fact = (
+            f"{_of(known.uncaptioned, known.included)} {pluralize(known.uncaptioned, 'has,have')} no caption."
+        )
+        reason = f"{pluralize(known.uncaptioned, 'It trains,They train')} on the trigger token alone."
+        found.append(Check("warning", fact, reason, "findings"))
     return [*found, _count_check(known.included), *_inspection_checks(known)]
+
+
+def _of(some: int, count: int) -> str:
+    return f"{some} of {count} image{pluralize(count)}"
 
 
 def _inspection_checks(known: Facts) -> list[Check]:
@@ -163,19 +172,20 @@ def _inspection_checks(known: Facts) -> list[Check]:
     found = [
         Check(
             "error",
-            f"{code.replace('_', ' ').capitalize()}: {count} image{'s' if count > 1 else ''}.",
+            f"{WORDS.get(code, code)}: {count} image{pluralize(count)}.",
             "Replace or leave out, or accept the finding with a reason.",
-            "dataset",
+            "findings",
             can_override=True,
         )
         for code, count in sorted(known.errors.items())
     ]
     if known.warnings:
         often = sorted(known.warnings.items(), key=lambda each: -each[1])
-        kinds = ", ".join(f"{code.replace('_', ' ')} ({count})" for code, count in often)
-        found.append(Check("warning", "The inspection found flaws.", f"{kinds}.", "dataset"))
+        kinds = ", ".join(f"{WORDS.get(code, code)} ({count})" for code, count in often)
+        found.append(Check("warning", "The inspection found flaws.", f"{kinds}.", "findings"))
     if known.uninspected:
-        fact = f"{known.uninspected} of {known.included} images are not inspected yet."
+        verb = pluralize(known.uninspected, "is,are")
+        fact = f"{_of(known.uninspected, known.included)} {verb} not inspected yet."
         found.append(Check("warning", fact, "Wait a moment: flaws may still show.", "dataset"))
     return found
 
@@ -187,7 +197,7 @@ def _count_check(count: int) -> Check:
             "error",
             f"Only {count} image{pluralize(count)}: {IMAGES_FLOOR} is the floor.",
             f"{low} to {high} in varied pose and light train best.",
-            "dataset",
+            "images",
             can_override=True,
         )
     if count > IMAGES_MANY:
@@ -206,7 +216,7 @@ def _actor_checks(actor: Actor, known: Facts) -> list[Check]:
     found = rights_checks(known.rights)
     if actor.retired_at:
         fact = f"{actor.name} is retired."
-        return [*found, Check("error", fact, "Bring the actor back before you train.")]
+        return [*found, Check("error", fact, "Bring the actor back before you train.", "actor")]
     if known.active:
         reason = "One training per actor at a time: wait for its end, or cancel it."
         return [*found, Check("error", f"{known.active} is training already.", reason, "training")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -171,10 +172,15 @@ class Standing:
         return words.get(self.state, STATES[self.state])
 
 
-def first_line(text: str, limit: int = 44) -> str:
-    """The beginning of an error, for one line."""
+def first_line(text: str, limit: int = 52) -> str:
+    """The beginning of an error, for one line: its first clause, else as many words as there is room for."""
     line = text.strip().splitlines()[0] if text.strip() else ""
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    if len(line) <= limit:
+        return line
+    clause = re.split(r"[:;.,] ", line)[0]
+    if len(clause) <= limit:
+        return clause
+    return line[:limit].rsplit(" ", 1)[0].rstrip(" ,:;.") + "…"
 
 
 def standings(actors: Iterable[Any]) -> list[Standing]:

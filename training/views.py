@@ -99,7 +99,7 @@ def train_page(
         "price": price(length),
         "usage": usage,
         "checks": checks,
-        "blocked": bool(blocking),
+        "blocked": blocking,
         "may_override": can(request.user, "curate") and all(check.can_override for check in blocking),
         "override_reason": (request.POST or request.GET).get("override_reason", ""),
         "images": images.dataset.images.all() if hasattr(images, "dataset") else [],

@@ -294,8 +294,5 @@ document.addEventListener("dragend", () => {
 });
 
 // Left over from before a reload. Last, because it waits: keys and drops work before.
-for (const entry of await store.all(actor)) {
-  show(entry, "waiting", "");
-  queue.push(entry);
-}
+for (const entry of await store.all(actor)) queue.push(entry), show(entry, "waiting", "");
 if (queue.length) pump();

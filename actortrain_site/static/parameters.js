@@ -70,6 +70,10 @@ document.addEventListener("htmx:afterRequest", (event) => {
   said("Not saved yet: the site can’t be reached. It is tried again by itself.");
   retry = setTimeout(ask, RETRY);
 });
+// What is wrong with one value may be another one, which nobody sees.
+document.addEventListener("htmx:afterSettle", () => {
+  for (const folded of document.querySelectorAll(".params:not([open]):has(.err .i)")) folded.open = true;
+});
 addEventListener("online", () => edited > saved && form() && ask());
 
 // Leaving before the last edit was sent. What starts or discards has its own way with the values.
