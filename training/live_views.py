@@ -20,10 +20,13 @@ from training.models import TrainingVersion
 from training.queueing import place_of
 from training.rollback import former_good
 from training.standing import standing
+from training.version_views import references
 
 #: htmx stops polling when it gets this status.
 STOP_POLLING = 286
 NOTHING_NEW = 204
+#: Pictures of the actor that can stand beside the samples.
+REFERENCES = 12
 
 
 def load(pk: int) -> TrainingVersion:
@@ -68,7 +71,11 @@ def training(request: PageRequest, pk: int) -> HttpResponse:
     version = load(pk)
     context = picture(request, version, stamp)
     if not fragment:
-        return render(request, "training/training.html", context | {"standing": standing(version.actor_id)})
+        context |= {
+            "standing": standing(version.actor_id),
+            "references": references(version.actor_id, REFERENCES),
+        }
+        return render(request, "training/training.html", context)
     parts = context["marks"].changed_since(seen)
     if {"head", "asks"} & set(parts):
         context["standing"] = standing(version.actor_id)

@@ -166,12 +166,12 @@ def deciding(versions: list[TrainingVersion]) -> list[TrainingVersion]:
     return [version for version in versions if version.status == Status.COMPLETED and not version.is_good]
 
 
-def references(actor_id: int) -> list[TrainingImage]:
-    """Three pictures of the actor to judge likeness by."""
+def references(actor_id: int, most: int = 3) -> list[TrainingImage]:
+    """Pictures of the actor to judge likeness by."""
     images = TrainingImage.objects.filter(
         dataset__actor=actor_id, included=True, state=TrainingImage.State.SYNCED
     )
-    return list(images.exclude(url="").order_by("position", "id")[:3])
+    return list(images.exclude(url="").order_by("position", "id")[:most])
 
 
 @require_safe
