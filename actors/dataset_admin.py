@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin
-from django.db.models import Count, QuerySet
+from django.db.models import Count, QuerySet, TextField
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -23,6 +24,8 @@ class ImageInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in 
     model = TrainingImage
     fields = ("picture", "file_name", "state", "included", "caption", "notes")
     readonly_fields = ("picture", "file_name", "state")
+    # Rows as high as their picture, so that many can be compared.
+    formfield_overrides: ClassVar = {TextField: {"widget": forms.Textarea({"rows": 3, "cols": 36})}}
     extra = 0
     show_change_link = True
 
