@@ -1,4 +1,4 @@
-"""Letters to people when a training needs them: it failed, was lost, or waits too long.
+"""Letters to people when a training or preview needs them: it failed, was lost, or waits too long.
 
 A letter is a task, written in the transaction that caused it: with the state, or not at all. Other
 systems get signed webhooks instead (``training/outbox.py``).
@@ -14,7 +14,9 @@ from django.db import transaction
 from django_q.tasks import async_task
 
 if TYPE_CHECKING:
-    from training.models import TrainingVersion
+    from django.contrib.auth.models import User
+
+    from training.models import Preview, TrainingVersion
 
 Occasion = Literal["failed", "waits", "unanswered"]
 SUBJECTS: dict[Occasion, str] = {
@@ -32,15 +34,15 @@ TEXTS: dict[Occasion, str] = {
 }
 
 
-def recipients(version: TrainingVersion) -> list[str]:
+def recipients(starter: User | None) -> list[str]:
     """Who started it, and the studio's own list."""
-    starter = version.created_by.email if version.created_by else ""
-    return list(dict.fromkeys(address for address in [starter, *settings.NOTIFY_EMAILS] if address))
+    own = starter.email if starter else ""
+    return list(dict.fromkeys(address for address in [own, *settings.NOTIFY_EMAILS] if address))
 
 
 def tell(version: TrainingVersion, occasion: Occasion) -> None:
     """Has the letter sent, if anybody wants it. Call inside the transaction that caused it."""
-    if recipients(version):
+    if recipients(version.created_by):
         name = f"letter {version.pk} {occasion}"
         async_task("training.notices.send", version.pk, occasion, task_name=name)
 
@@ -52,17 +54,40 @@ def send(pk: int, occasion: Occasion) -> None:
     with transaction.atomic():
         rows = TrainingVersion.objects.select_for_update(of=("self",)).select_related("actor", "created_by")
         version = rows.filter(pk=pk).first()
-        if version is None or not (to := recipients(version)):
+        if version is None or not (to := recipients(version.created_by)):
             return
         subject = SUBJECTS[occasion].format(version=f"{version.actor.name} {version.name}")
         said = f"Letter: {subject}"
         if version.events.filter(message=said).exists():
             return
         event = version.events.create(kind="note", message=said)
-    text = TEXTS[occasion].format(version=version)
-    page = settings.SITE_URL + version.get_absolute_url()
     try:
-        send_mail(" ".join(subject.split()), f"{text}\n\n{page}\n", None, to)
+        write(subject, TEXTS[occasion].format(version=version), version.get_absolute_url(), to)
     except OSError:
         event.delete()  # the task comes again
         raise
+
+
+def tell_of_preview(preview: Preview) -> None:
+    """Its answer is lost, and a person has to decide. Call inside the transaction that found it out."""
+    if recipients(preview.created_by):
+        name = f"letter preview {preview.pk}"
+        async_task("training.notices.send_of_preview", preview.pk, task_name=name)
+
+
+def send_of_preview(pk: int) -> None:
+    """Writes it, unless the answer or somebody's decision has come meanwhile."""
+    from training.models import Preview
+
+    preview = Preview.objects.select_related("version__actor", "created_by").filter(pk=pk).first()
+    if preview is None or not preview.can_be_resolved:
+        return
+    version = preview.version
+    subject = SUBJECTS["unanswered"].format(version=f"A preview of {version.actor.name} {version.name}")
+    text = TEXTS["unanswered"].format(version=version)
+    write(subject, text, preview.get_absolute_url(), recipients(preview.created_by))
+
+
+def write(subject: str, text: str, page: str, to: list[str]) -> None:
+    """One letter with the address of a page at its end."""
+    send_mail(" ".join(subject.split()), f"{text}\n\n{settings.SITE_URL}{page}\n", None, to)

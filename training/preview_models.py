@@ -90,6 +90,7 @@ class Preview(models.Model):
     next_poll_at = models.DateTimeField(null=True, blank=True, editable=False)
     missing_since = models.DateTimeField(null=True, blank=True, editable=False)
     poll_failures = models.PositiveIntegerField(default=0, editable=False)
+    warned_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     presumed = models.BooleanField(
         default=False, editable=False, help_text="Ended without word from the endpoint: pictures still count."
@@ -224,6 +225,7 @@ class Preview(models.Model):
             only=Q(job_id=None),
             submitted_at=None,
             next_poll_at=None,
+            warned_at=None,
             poll_failures=0,
             error="",
         )

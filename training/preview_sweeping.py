@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from training import preview_recovery, preview_reports, recovery
+from training import notices, preview_recovery, preview_reports, recovery
 from training.job_report import JobReport
 from training.models import Preview
 from training.preview_models import PreviewStatus
@@ -101,9 +101,18 @@ def settle_unanswered(now: datetime) -> None:
         status=PreviewStatus.CLAIMED,
         submitted_at__lt=now - min(UNANSWERED_AFTER, settings.DECIDE_AFTER),
     )
-    for preview in waiting.select_related("version"):
+    for preview in waiting.select_related("version", "created_by"):
         Preview.objects.filter(pk=preview.pk).update(next_poll_at=now + timedelta(seconds=15))
-        preview_reports.recover(preview)
+        if not preview_reports.recover(preview) and preview.can_be_resolved:
+            warn(preview)
+
+
+def warn(preview: Preview) -> None:
+    """Says by letter, once, that a person has to decide."""
+    with transaction.atomic():
+        rows = Preview.objects.filter(pk=preview.pk, warned_at=None, status=PreviewStatus.CLAIMED)
+        if rows.update(warned_at=timezone.now()):
+            notices.tell_of_preview(preview)
 
 
 def settle_expired(now: datetime) -> None:
