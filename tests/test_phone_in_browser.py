@@ -14,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from actors.permissions import ensure_roles
 from tests.browsing import too_wide
 from tests.factories import make_actor, make_drawn_actor, make_version
+from tests.signing_in import let_in
 from tests.training.batch_steps import look_at_all
 from tests.training.previewing import make_drawable
 from training.models import Batch, Preset, Preview, PromptSet, SampleImage, Status, TrainingVersion
@@ -22,7 +23,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
 @pytest.fixture
-def phone(browser: Browser, live_server: LiveServer, admin_user: AbstractUser, media: Path) -> Iterator[Page]:
+def phone(
+    browser: Browser, live_server: LiveServer, quiet_end: None, admin_user: AbstractUser, media: Path
+) -> Iterator[Page]:
     """A signed-in phone. Its console must stay silent, and no page it has seen may be wider than it."""
     ensure_roles()
     complaints: list[str] = []
@@ -32,14 +35,9 @@ def phone(browser: Browser, live_server: LiveServer, admin_user: AbstractUser, m
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("load", lambda page: complaints.extend(f"{page.url}: {told}" for told in too_wide(page)))
-    page.goto("/")
-    page.get_by_label(re.compile("^Username")).fill("admin")
-    page.get_by_label("Password", exact=True).fill("password")
-    page.get_by_role("button", name="Sign in").tap()
-    expect(page.get_by_role("heading", name="Library")).to_be_visible()
+    let_in(context, live_server.url, admin_user)
+    page.goto("/actors/")
     yield page
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
     context.close()
     assert complaints == []
 
@@ -55,7 +53,7 @@ def test_from_the_library_to_a_training_that_is_cancelled_and_tried_again(phone:
     phone.reload()
     phone.get_by_role("button", name="Filters").tap()
     phone.get_by_role("checkbox", name=re.compile("^Male")).tap()
-    phone.get_by_role("button", name="Show the actors").tap()
+    phone.get_by_role("button", name="Show 1 actor", exact=True).tap()
     expect(phone.locator(".poster")).to_have_count(1)
     phone.locator(".poster a").tap()
     phone.get_by_label(re.compile("^Steps max_train")).fill("220")
@@ -173,4 +171,7 @@ def test_rights_budgets_presets_and_the_account(phone: Page) -> None:
     expect(phone.locator("#token")).to_have_value(re.compile("^at_"))
     dock(phone, "You")
     phone.get_by_role("button", name="Sign out").tap()
-    expect(phone.get_by_role("heading", name="Sign in")).to_be_visible()
+    phone.get_by_label(re.compile("^Username")).fill("admin")
+    phone.get_by_label("Password", exact=True).fill("password")
+    phone.get_by_role("button", name="Sign in").tap()
+    expect(phone.get_by_role("heading", name="Library")).to_be_visible()

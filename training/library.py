@@ -19,6 +19,8 @@ from training import standing_rows
 from training.standing import STATES
 
 AGES = {"-39": "Up to 39", "40-59": "40–59", "60-": "60 and over", "?": "Unknown"}
+#: How many images are used; 20 to 30 train best.
+IMAGES = {"-9": "Under 10", "10-19": "10–19", "20-30": "20–30", "31-": "Over 30"}
 SORTS = {
     "need": "Needs you first",
     "number": "Number",
@@ -37,8 +39,21 @@ AGE_BAND = Case(
     When(age__lt=60, then=Value("40-59")),
     default=Value("60-"),
 )
+#: The choice of the images filter that an actor falls under.
+IMAGES_BAND = Case(
+    When(standing_row__images__lt=10, then=Value("-9")),
+    When(standing_row__images__lt=20, then=Value("10-19")),
+    When(standing_row__images__lte=30, then=Value("20-30")),
+    default=Value("31-"),
+)
 #: Where a filter group stands in the database.
-COLUMNS = {"state": "standing_row__state", "age": "age_band", "sex": "sex", "ethnicity": "ethnicity"}
+COLUMNS = {
+    "state": "standing_row__state",
+    "images": "images_band",
+    "age": "age_band",
+    "sex": "sex",
+    "ethnicity": "ethnicity",
+}
 #: What each sort compares; the number decides between equals.
 ORDERS: dict[str, tuple[Any, ...]] = {
     "need": (Case(*(When(standing_row__state=state, then=place) for place, state in enumerate(NEED))),),
@@ -68,7 +83,7 @@ class Filters:
     sort: str = "need"
     view: str = "sheet"
 
-    GROUPS = ("state", "age", "sex", "ethnicity")
+    GROUPS = ("state", "images", "age", "sex", "ethnicity")
 
     @classmethod
     def read(cls, query: QueryDict) -> Self:
@@ -97,6 +112,10 @@ class Filters:
             query[name] = str(value)
         return "?" + query.urlencode()
 
+    def cleared(self) -> str:
+        """The query string of everybody, in the same order and view."""
+        return Filters(sort=self.sort, view=self.view).query()
+
     def without(self, group: str, value: str) -> str:
         """The query string with one choice taken back."""
         chosen = {
@@ -110,6 +129,7 @@ class Kind(NamedTuple):
     """Actors that no filter tells apart, and how many there are."""
 
     state: str
+    images: str
     age: str
     sex: str
     ethnicity: str
@@ -128,7 +148,7 @@ class Library:
         standing_rows.refresh()
         self.filters = filters
         searched: Any = self.searched()  # the annotation makes it a type of its own
-        kinds = searched.values_list("standing_row__state", "age_band", "sex", "ethnicity")
+        kinds = searched.values_list(*COLUMNS.values())
         self.kinds = [Kind(*values) for values in kinds.order_by().annotate(number=Count("pk"))]
         self.found = sum(kind.number for kind in self.kinds)
         self.left = sum(kind.number for kind in self.kinds if self.fits(kind))
@@ -140,9 +160,8 @@ class Library:
 
     def searched(self) -> ActorQuerySet:
         """Everyone whom the words find."""
-        return (
-            self.base().search(self.filters.q).filter(standing_row__isnull=False).annotate(age_band=AGE_BAND)
-        )
+        known = self.base().search(self.filters.q).filter(standing_row__isnull=False)
+        return known.annotate(age_band=AGE_BAND, images_band=IMAGES_BAND)
 
     def actors(self) -> ActorQuerySet:
         """Everyone whom the filters leave, in their order."""
@@ -177,6 +196,8 @@ class Library:
         """Values and words of a group's choices, in their order."""
         if group == "state":
             return list(STATES.items())
+        if group == "images":
+            return list(IMAGES.items())
         if group == "age":
             return [(value, label) for value, label in AGES.items() if value != "?" or "?" in values]
         return [

@@ -10,8 +10,10 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django_htmx.http import push_url
 
 from actors.permissions import can, requires
 from actors.requests import PageRequest
@@ -56,9 +58,11 @@ def library(request: PageRequest) -> HttpResponse:
     }
     if not request.htmx or request.htmx.history_restore_request:
         return render(request, "training/library.html", context)
-    more = request.htmx.target == "more"
-    template = "training/library_more.html" if more else "training/library_results.html"
-    return render(request, template, context | {"oob": True})
+    if request.htmx.target == "more":
+        return render(request, "training/library_more.html", context | {"oob": True})
+    answer = render(request, "training/library_results.html", context | {"oob": True})
+    # The form sends every field; an address that people pass on holds only what was chosen.
+    return push_url(answer, reverse("library") + filters.query().removesuffix("?"))
 
 
 @require_safe

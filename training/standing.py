@@ -105,6 +105,16 @@ class Standing:
         return next((version for version in self.versions if version.is_active), None)
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether nobody knows what became of the active training, and a person may say it now."""
+        return bool(self.active and self.active.can_be_resolved)
+
+    @property
+    def face(self) -> str:
+        """The state as icon and colour: a person is needed where the machine does not answer."""
+        return "attention" if self.is_unanswered else self.state
+
+    @property
     def last(self) -> TrainingVersion | None:
         """The newest version."""
         return self.versions[0] if self.versions else None
@@ -161,6 +171,8 @@ class Standing:
             "unfit": "Not fit: the inspection found errors",
             "training": f"{self.percent} %" if self.active and self.active.step else "In the queue",
         }
+        if self.is_unanswered and self.active:
+            return f"{self.active.name}: answer lost"
         if self.state == "unfit" and stored < images:
             return f"Not fit: {images - stored} not stored"
         if self.state == "unfit" and images < IMAGES_FLOOR:

@@ -422,6 +422,36 @@ def test_a_filter_by_htmx_answers_results_and_counts_only(admin_client: Client) 
     assert 'id="facets" hx-swap-oob="true"' in answer.text
 
 
+def test_the_address_of_a_filter_holds_only_what_was_chosen(admin_client: Client) -> None:
+    address, asked = reverse("library"), HTMX | {"HX-Target": "results"}
+    form = {"q": "", "sort": "need", "view": "table", "state": ["good", "fit"]}
+    answer = admin_client.get(address, form, headers=asked)
+    assert answer["HX-Push-Url"] == f"{address}?state=good&state=fit&view=table"
+    # Taking all filters away keeps the view.
+    assert 'href="?view=table">Clear' in answer.text
+    assert admin_client.get(address, {"q": "", "sort": "need"}, headers=asked)["HX-Push-Url"] == address
+
+
+def test_images_are_a_filter_with_counts(admin_client: Client) -> None:
+    few, some, many = (make_actor(images=images) for images in (4, 12, 31))
+    make_actor(images=0)
+    text = admin_client.get(reverse("library"), {"images": ["10-19", "31-"], "sort": "number"}).text
+    assert posters(text) == [some.number, many.number]
+    assert counts(text, "images") == {"-9": 2, "10-19": 1, "20-30": 0, "31-": 1}
+    both = admin_client.get(reverse("library"), {"images": "-9", "state": "unfit"}).text
+    assert posters(both) == [few.number]
+    assert "Images Under 10" in both
+
+
+def test_a_submission_whose_answer_is_lost_needs_somebody(admin_client: Client) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    version = make_version(status=Status.SUBMITTING, submitted_at=long_ago)
+    assert f"{version.name}: answer lost" in posters_of(admin_client)
+    text = admin_client.get(reverse("actor", args=[version.actor_id])).text
+    assert f'href="{version.get_absolute_url()}">Decide on {version.name}' in text
+    assert "Nothing to do meanwhile" not in text
+
+
 def test_the_table_keeps_filters_and_shows_the_same_people(admin_client: Client) -> None:
     actor = make_actor(sex="male")
     text = admin_client.get(reverse("library"), {"view": "table", "sex": "male"}).text
