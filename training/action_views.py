@@ -94,12 +94,20 @@ def resolved(
     return redirect(version)
 
 
+def place(request: PageRequest, otherwise: str) -> str:
+    """The page on which somebody judged (``next``), so that a judgement and its undo stay there."""
+    there = request.POST.get("next", "")
+    here = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()})
+    return there if here else otherwise
+
+
 @require_POST
 @requires("curate")
 def mark_good(request: PageRequest, pk: int) -> HttpResponse:
     """Makes it the actor's good version; ``next`` is the page it was judged on."""
     version = get_object_or_404(TrainingVersion, pk=pk)
     reason = request.POST.get("reason", "").replace("\x00", "").strip()[:2000]
+    there = place(request, version.get_absolute_url())
     try:
         former = version.mark_good(by=request.user, reason=reason)
     except NotCompleted as error:
@@ -108,13 +116,11 @@ def mark_good(request: PageRequest, pk: int) -> HttpResponse:
         if former and former.pk != version.pk:
             back = reverse("roll-back-good", args=[version.actor_id])
             words = f"{version.name} is the good version now instead of {former.name}."
-            done(request, words, back, instead_of=str(version.pk))
+            done(request, words, back, instead_of=str(version.pk), next=there)
         else:
             words = f"{version.name} is the good version now."
-            done(request, words, reverse("unmark-good", args=[version.pk]))
-    there = request.POST.get("next", "")
-    here = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()})
-    return redirect(there if here else version.get_absolute_url())
+            done(request, words, reverse("unmark-good", args=[version.pk]), next=there)
+    return redirect(there)
 
 
 @require_POST
@@ -124,6 +130,7 @@ def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
     person = get_object_or_404(Actor, pk=actor_id)
     seen = request.POST.get("instead_of", "")
     instead_of = int(seen) if seen.isdecimal() and len(seen) < 19 else None
+    there = place(request, reverse("versions", args=[actor_id]))
     try:
         version = roll_back(person, request.user, instead_of=instead_of)
     except NothingToRollBack as error:
@@ -131,10 +138,11 @@ def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
     else:
         words = f"{version.name} is the good version again."
         if instead_of:
-            done(request, words, reverse("mark-good", args=[instead_of]), reason="The roll-back was undone")
+            again = reverse("mark-good", args=[instead_of])
+            done(request, words, again, reason="The roll-back was undone", next=there)
         else:
             messages.success(request, words)
-    return redirect("versions", actor_id)
+    return redirect(there)
 
 
 @require_POST
@@ -142,8 +150,8 @@ def roll_back_good(request: PageRequest, actor_id: int) -> HttpResponse:
 def unmark_good(request: PageRequest, pk: int) -> HttpResponse:
     """Takes the mark away."""
     version = get_object_or_404(TrainingVersion, pk=pk)
-    reason = version.good_reason
+    reason, there = version.good_reason, place(request, version.get_absolute_url())
     if version.unmark_good(by=request.user):
         words = f"{version.name} is no longer the good version."
-        done(request, words, reverse("mark-good", args=[pk]), reason=reason)
-    return redirect(version)
+        done(request, words, reverse("mark-good", args=[pk]), reason=reason, next=there)
+    return redirect(there)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import pytest
@@ -110,6 +111,15 @@ def test_more_than_four_are_cut_and_it_says_so(admin_client: Client) -> None:
     assert "V5, V6 left out" in text
 
 
+def undone_at(client: Client, text: str) -> str:
+    """Presses Undo; the page on which that ends."""
+    form = re.search(r'<form method="post" action="([^"]+)">((?:(?!</form>).)*)>Undo', text)
+    assert form
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form[2]))
+    answer = client.post(form[1], {name: html.unescape(value) for name, value in fields.items()}, follow=True)
+    return str(answer.redirect_chain[-1][0])
+
+
 def test_a_version_is_marked_good_from_here_with_a_reason(admin_client: Client) -> None:
     first = make_version()
     second = make_version(first.actor)
@@ -121,6 +131,7 @@ def test_a_version_is_marked_good_from_here_with_a_reason(admin_client: Client) 
     assert answer.redirect_chain[-1][0] == here
     second.refresh_from_db()
     assert second.good_reason == "the scar holds"
+    assert undone_at(admin_client, answer.text) == here
     elsewhere = {"next": "https://evil.example/"}
     answer = admin_client.post(reverse("mark-good", args=[first.pk]), elsewhere)
     assert answer["Location"] == first.get_absolute_url()
