@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread, current_thread, main_thread
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import AbstractUser
 from django.core.files.storage import storages
+from django.core.signals import request_finished, request_started
 from django.db import connection
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pytest_django.fixtures import Settings as SettingsWrapper
@@ -19,6 +23,7 @@ from actors import storage
 from tests.chromium import ARGUMENTS, find_chromium
 from tests.first_start import migrated, prepared  # noqa: F401  # fixtures
 from tests.s3_server import S3Server, serve_s3
+from tests.signing_in import let_in
 
 #: Two cores and other work: what is seen late is seen.
 expect.set_options(timeout=20_000)
@@ -104,7 +109,30 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
+def quiet_end(live_server: LiveServer) -> Iterator[None]:
+    """No request is being answered any more while the database is emptied."""
+    answering: set[Thread] = set()
+
+    def begin(**_: Any) -> None:
+        if current_thread() is not main_thread():  # a test's own client
+            answering.add(current_thread())
+
+    def end(**_: Any) -> None:
+        answering.discard(current_thread())
+
+    request_started.connect(begin)
+    request_finished.connect(end)
+    yield
+    deadline = time.monotonic() + 10
+    time.sleep(0.05)  # for one that has only just been sent
+    while any(thread.is_alive() for thread in answering.copy()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    request_started.disconnect(begin)
+    request_finished.disconnect(end)
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: LiveServer, quiet_end: None) -> Iterator[Page]:
     """A fresh page on the live server; an error in the console or a breach of the CSP fails the test."""
     complaints: list[str] = []
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
@@ -125,13 +153,9 @@ def page(browser: Browser, live_server: LiveServer) -> Iterator[Page]:
 
 
 @pytest.fixture
-def signed_in_page(page: Page, admin_user: AbstractUser) -> Page:
-    """A page whose visitor has typed the superuser's name and password."""
-    page.goto("/")
-    page.get_by_label(re.compile("^Username")).fill(admin_user.get_username())
-    page.get_by_label("Password", exact=True).fill("password")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "login" not in url)
+def signed_in_page(page: Page, live_server: LiveServer, admin_user: AbstractUser) -> Page:
+    """An empty page whose visitor is the superuser."""
+    let_in(page.context, live_server.url, admin_user)
     return page
 
 

@@ -107,7 +107,7 @@ def take_what_opens(page: Page) -> None:
     page.get_by_role("button", name="Ada, account").click()
     take(page, "open_account", WHOLE)
     page.keyboard.press("Escape")
-    page.get_by_label(re.compile("^Select ")).first.check(force=True)
+    page.get_by_label(re.compile("^Select ")).first.check()
     take(page, "open_selection", WHOLE)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -18,14 +17,6 @@ from training.models import Batch, Status, TrainingVersion
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
-@pytest.fixture(autouse=True)
-def quiet_end(page: Page) -> Iterator[None]:
-    """No request is on its way while the database is emptied."""
-    yield
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
-
-
 def chosen() -> list[int]:
     return list(Batch.objects.get().planning.chosen)
 
@@ -36,11 +27,11 @@ def test_a_selection_outlives_filters_views_and_pages_and_plans_a_batch(signed_i
     for _ in range(40):
         make_actor(images=0, sex="female")
     page.goto("/actors/?sort=number")
-    page.get_by_label(f"Select {first.number}").check(force=True)
+    page.get_by_label(f"Select {first.number}").check()
     expect(page.get_by_text("1 selected")).to_be_visible()
     page.get_by_role("checkbox", name=re.compile("^Female")).check()
     expect(page.get_by_label(f"Select {first.number}")).to_have_count(0)
-    page.get_by_label(f"Select {second.number}").check(force=True)
+    page.get_by_label(f"Select {second.number}").check()
     expect(page.get_by_text("2 selected")).to_be_visible()
     page.get_by_role("link", name="Table").click()
     expect(page.get_by_label(f"Select {second.number}")).to_be_checked()
@@ -64,8 +55,8 @@ def test_x_and_space_select_by_keyboard_and_shift_a_span(signed_in_page: Page) -
     expect(page.get_by_text("2 selected")).to_be_visible()
     page.keyboard.press("x")
     expect(page.get_by_text("1 selected")).to_be_visible()
-    page.get_by_label(f"Select {actors[2].number}").click(force=True)
-    page.get_by_label(f"Select {actors[4].number}").click(force=True, modifiers=["Shift"])
+    page.get_by_label(f"Select {actors[2].number}").click()
+    page.get_by_label(f"Select {actors[4].number}").click(modifiers=["Shift"])
     expect(page.get_by_text("4 selected")).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_role("form", name="Selection")).to_be_hidden()

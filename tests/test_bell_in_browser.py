@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,14 +24,6 @@ window.Notification = class extends Real {
   }
 };
 """
-
-
-@pytest.fixture(autouse=True)
-def quiet_end(page: Page) -> Iterator[None]:
-    """No request is on its way while the database is emptied."""
-    yield
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
 
 
 @pytest.fixture
@@ -114,6 +105,7 @@ def test_a_browser_that_blocks_says_how_to_allow_it_and_obeys_at_once(
     signed_in_page: Page, version: TrainingVersion
 ) -> None:
     page = signed_in_page
+    page.goto("/actors/")  # a permission is given to an address
     set_permission(page, "denied")
     page.goto(version.get_absolute_url())
     bell(page).click()
@@ -128,6 +120,7 @@ def test_a_browser_that_was_never_asked_says_what_to_answer(
     signed_in_page: Page, version: TrainingVersion
 ) -> None:
     page = signed_in_page
+    page.goto("/actors/")  # a permission is given to an address
     set_permission(page, "prompt")
     page.goto(version.get_absolute_url())
     # The question itself stands outside the page: nobody can answer it here.

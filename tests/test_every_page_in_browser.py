@@ -53,7 +53,7 @@ def test_every_page_for_people(walk: Walk, admin_user: User, half: int) -> None:
     for name, address in sorted((addresses(studio, public=False) | states(studio)).items())[half::2]:
         walk.to(address, STATUS.get(name, 200))
     walk.page.goto("/actors/")
-    walk.page.get_by_label(re.compile("^Select ")).first.check(force=True)
+    walk.page.get_by_label(re.compile("^Select ")).first.check()
     walk.look("the library with a selection")
     walk.page.goto(studio.batches["planned"].get_absolute_url())
     walk.page.get_by_role("button", name=re.compile("^Begin with")).click()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from tests.training.batch_steps import look_at_all
 from training.models import PromptSet, SampleImage, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-
-@pytest.fixture(autouse=True)
-def quiet_end(page: Page) -> Iterator[None]:
-    """No request is on its way while the database is emptied."""
-    yield
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
 
 
 def test_signing_in_and_skipping_to_the_content(page: Page, admin_user: object) -> None:

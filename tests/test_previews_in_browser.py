@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
 @pytest.fixture(autouse=True)
-def quiet_end(page: Page, media: Path) -> Iterator[None]:
-    """No request is on its way while the database is emptied."""
+def room(transactional_db: None, media: Path) -> None:
+    """Files of this test only, and roles."""
     ensure_roles()
-    yield
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
 
 
 def paint_pictures(preview: Preview, *positions: int) -> None:

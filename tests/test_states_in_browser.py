@@ -15,6 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from actors.permissions import ensure_roles
 from tests.factories import make_actor, make_version
+from tests.signing_in import let_in
 from tests.training.previewing import make_drawable
 from training import list_views, standing
 from training.models import Batch, Status, TrainingVersion
@@ -22,19 +23,18 @@ from training.models import Batch, Status, TrainingVersion
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 
-@pytest.fixture(autouse=True)
-def quiet_end(page: Page) -> Iterator[None]:
-    """No request is on its way while the database is emptied."""
-    yield
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
+@pytest.fixture
+def plain_page(browser: Browser, live_server: LiveServer, quiet_end: None) -> Iterator[Page]:
+    """A browser that runs no scripts."""
+    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
+    yield context.new_page()
+    context.close()
 
 
 def test_everything_but_live_updates_works_without_a_script(
-    browser: Browser, live_server: LiveServer, admin_user: AbstractUser
+    plain_page: Page, admin_user: AbstractUser
 ) -> None:
-    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
-    page = context.new_page()
+    page = plain_page
     actor = make_actor(description="purple mohawk")
     make_actor(sex="male")
     page.goto("/")
@@ -62,21 +62,15 @@ def test_everything_but_live_updates_works_without_a_script(
     page.get_by_role("button", name="Undo").click()
     version.refresh_from_db()
     assert not version.is_good
-    context.close()
 
 
 def test_the_studios_other_pages_work_without_a_script(
-    browser: Browser, live_server: LiveServer, admin_user: AbstractUser, media: Path
+    plain_page: Page, live_server: LiveServer, admin_user: AbstractUser, media: Path
 ) -> None:
     ensure_roles()
-    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
-    page = context.new_page()
-    version = make_drawable()
-    page.goto("/")
-    page.get_by_label(re.compile("^Username")).fill("admin")
-    page.get_by_label("Password", exact=True).fill("password")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_load_state()
+    page, version = plain_page, make_drawable()
+    let_in(page.context, live_server.url, admin_user)
+    page.goto("/actors/")
     page.get_by_label(f"Select {version.actor.number}").press("Space")  # a click may miss what still moves
     expect(page.get_by_label(f"Select {version.actor.number}")).to_be_checked()
     page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
@@ -108,7 +102,6 @@ def test_the_studios_other_pages_work_without_a_script(
     expect(page.get_by_role("heading", name="Activity")).to_be_visible()
     page.get_by_role("button", name="Switch between dark and light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-    context.close()
 
 
 def test_what_is_on_its_way_shows_its_skeleton(signed_in_page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +181,7 @@ def test_a_selection_outlives_going_back(signed_in_page: Page) -> None:
     actor = make_actor(sex="male")
     make_actor(sex="female")
     page.goto("/actors/")
-    page.get_by_label(f"Select {actor.number}").check(force=True)
+    page.get_by_label(f"Select {actor.number}").check()
     page.locator("input[name=sex][value=male]").check()
     expect(page.locator(".poster")).to_have_count(1)
     page.go_back()
@@ -210,7 +203,7 @@ def test_a_library_that_was_loaded_in_part_has_no_broken_script(signed_in_page: 
 
     page.route("**/actors/", cut)
     page.goto("/actors/")
-    page.get_by_label(f"Select {actor.number}").check(force=True)
+    page.get_by_label(f"Select {actor.number}").check()
     page.unroute_all()
     page.reload()
     expect(page.get_by_text("1 selected")).to_be_visible()

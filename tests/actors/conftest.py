@@ -11,6 +11,8 @@ from django.utils.module_loading import import_string
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
+from tests.signing_in import let_in
+
 
 @pytest.fixture
 def tasks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,11 +31,6 @@ def other_page(
 ) -> Iterator[Page]:
     """A second browser on another desk, signed in as well; nobody listens to its console."""
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.goto("/")
-    page.get_by_label("Username").fill(admin_user.get_username())
-    page.get_by_label("Password", exact=True).fill("password")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(lambda url: "login" not in url)
-    yield page
+    let_in(context, live_server.url, admin_user)
+    yield context.new_page()
     context.close()

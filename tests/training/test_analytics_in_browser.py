@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -16,14 +15,6 @@ from tests.factories import make_actor, make_version
 from training.models import Preset, Status
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
-
-
-@pytest.fixture(autouse=True)
-def quiet_end(page: Page) -> Iterator[None]:
-    """No request is on its way while the database is emptied."""
-    yield
-    page.goto("about:blank")
-    page.wait_for_load_state("networkidle")
 
 
 @pytest.fixture
