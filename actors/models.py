@@ -122,7 +122,7 @@ class Actor(models.Model):
     @property
     def title(self) -> str:
         """What a person reads: ``European, 55, male``; the name when no fact is known."""
-        facts = [self.ethnicity.replace("_", " ").title(), str(self.age or ""), self.sex]
+        facts = [self.ethnicity.replace("_", " ").title(), str(self.age or ""), self.sex.replace("_", " ")]
         return ", ".join(fact for fact in facts if fact) or self.name
 
     @property

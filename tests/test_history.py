@@ -35,6 +35,19 @@ def test_a_saved_change_names_person_field_before_and_after(mara: User) -> None:
     assert entry.changes == (Change("age", "41", "42"),)
 
 
+def test_what_is_added_is_told_by_its_values_and_people_by_their_names(
+    admin_client: Client, mara: User
+) -> None:
+    User.objects.filter(pk=mara.pk).update(first_name="Mara", last_name="Lindqvist")
+    version = make_version()
+    version.mark_good(User.objects.get(pk=mara.pk), "the best of five")
+    text = admin_client.get(f"/actors/{version.actor_id}/history").text
+    assert "Status: <bdi>completed</bdi>" in text
+    assert "nothing</bdi> → <bdi>completed" not in text
+    # The steps of trainings name people as the changes do.
+    assert text.count("Mara Lindqvist</td>") == 2
+
+
 def test_saving_without_a_change_leaves_no_trace() -> None:
     actor = make_actor(images=0)
     actor.save()

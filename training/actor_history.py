@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+from django.utils import timezone
 from django.utils.text import Truncator
 
 from actors.models import Actor, TrainingDataset, TrainingImage
@@ -82,7 +83,7 @@ def _changes(former: Any, row: Any) -> Iterator[Change]:
             continue
         before = getattr(former, tracked.attname) if former is not None else None
         after = getattr(row, tracked.attname)
-        if before == after:
+        if before == after or (former is None and after is False):
             continue
         if tracked.name == "source":
             yield from _source_changes(before, after) if before is not None else ()
@@ -104,7 +105,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M")
+        return timezone.localtime(value).strftime("%Y-%m-%d %H:%M")
     if isinstance(value, dict | list):
         value = json.dumps(value, ensure_ascii=False) if value else ""
     return Truncator(str(value)).chars(300)
