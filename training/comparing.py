@@ -146,7 +146,7 @@ class Comparison:
         scores = [self.scores.get(version.pk) for version in self.versions]
         return {
             "Dataset": [str(version.dataset_revision or "–") for version in self.versions],
-            "Cost": [f"${bill.total:.4f}" if bill else "–" for bill in bills],
+            "Cost": [f"${bill.total:.2f}" if bill else "–" for bill in bills],
             "Likeness": [score.words if score else "–" for score in scores],
             "Bleed": [(score.bleed_words if score else "") or "–" for score in scores],
         }
