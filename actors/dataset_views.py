@@ -70,6 +70,7 @@ def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
         return HttpResponse("No such image.", status=404, content_type="text/plain")
     if request.method != "POST":
         context = page_context(request, found) | {"image": shown, "editing": True}
+        context |= beside(context["images"], shown)
         return render(request, "actors/dataset_thumb.html" if request.htmx else "actors/image.html", context)
     overtaken = ""
     try:
@@ -96,6 +97,12 @@ def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
     return _back(request, actor_id, shown)
 
 
+def beside(images: list[TrainingImage], shown: TrainingImage) -> dict[str, TrainingImage | None]:
+    """The images before and after one, in the order of the dataset."""
+    place = next(number for number, each in enumerate(images) if each.pk == shown.pk)
+    return {"previous": images[place - 1] if place else None, "next": dict(enumerate(images)).get(place + 1)}
+
+
 def _overtaken_page(request: PageRequest, actor_id: int, shown: TrainingImage, said: str) -> HttpResponse:
     """The image's form with what the person has typed, beside what somebody else has saved."""
     found = dataset_or_404(actor_id)
@@ -103,6 +110,7 @@ def _overtaken_page(request: PageRequest, actor_id: int, shown: TrainingImage, s
     typed = {"caption": request.POST.get("caption", ""), "notes": request.POST["notes"]}
     typed["crop"] = request.POST.get("crop", "")
     context = page_context(request, found) | {"image": fresh, "overtaken": said, "typed": typed}
+    context |= beside(context["images"], fresh)
     return render(request, "actors/image.html", context, status=409)
 
 
@@ -252,7 +260,13 @@ def pair(request: PageRequest, actor_id: int, one: int, other: int) -> HttpRespo
     """Two near duplicates side by side, large."""
     found = dataset_or_404(actor_id)
     images = [each for each in numbered(found) if each.pk in (one, other)]
-    context = page_context(request, found) | {"pair": images}
+    codes = [
+        each["code"]
+        for image in images[:1]
+        for each in image.open_findings()
+        if each.get("twin") in (one, other)
+    ]
+    context = page_context(request, found) | {"pair": images, "code": codes[0] if codes else ""}
     return render(request, "actors/pair.html", context)
 
 

@@ -176,7 +176,10 @@ def keep_one(dataset: TrainingDataset, keep: TrainingImage, drop: TrainingImage,
 def accept(
     dataset: TrainingDataset, image: TrainingImage, code: str, reason: str, *, by: User | None
 ) -> None:
-    """A finding is seen and accepted; the reason goes onto every version that is trained with it."""
+    """A finding is seen and accepted; the reason goes onto every version that is trained with it.
+
+    What is found of a pair is accepted of both: they are one question.
+    """
     if not reason.strip():
         raise CannotEdit("Say why this finding may stay.")
     dataset.lock()
@@ -186,9 +189,14 @@ def accept(
         "by": by.get_username() if by else "",
         "at": timezone.now().isoformat(),
     }
+    of = {image.pk: image}
+    twins = [each.get("twin") for each in image.findings if each["code"] == code]
+    for other in dataset.images.filter(pk__in=[twin for twin in twins if twin]):
+        if any(each["code"] == code and each.get("twin") == image.pk for each in other.findings):
+            of[other.pk] = other
     change(
         dataset,
-        {image.pk: {"accepted": image.accepted | {code: entry}}},
+        {pk: {"accepted": each.accepted | {code: entry}} for pk, each in of.items()},
         f"{image.file_name}: {code.replace('_', ' ')} accepted",
         by=by,
     )

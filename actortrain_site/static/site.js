@@ -71,7 +71,16 @@ letLeave();
 document.addEventListener("htmx:oobAfterSwap", letLeave);
 
 // On the phone a row of tabs is longer than the screen: the one that is open is in sight.
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+const tab = document.querySelector(".tabs [aria-current]");
+if (tab) tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - tab.parentElement.clientWidth + 32;
+
+// Where a page has one before and one after it, the arrows lead there.
+document.addEventListener("keydown", (event) => {
+  const where = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  if (!where || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (event.target.closest("input, textarea, select, [popover], [tabindex]")) return;
+  document.querySelector(`a[rel=${where}]`)?.click();
+});
 
 // The banner says what is wrong with the connection, and goes when an answer comes again.
 function troubled(why) {

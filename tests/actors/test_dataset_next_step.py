@@ -80,3 +80,32 @@ def test_an_edit_that_is_refused_says_so_at_once(admin_client: Client) -> None:
         reverse("dataset-image", args=[actor.pk, first.pk]), {"crop": "1 2"}, headers=HTMX
     )
     assert "A crop hint is left, top, width and height in percent" in answer.text
+
+
+def test_an_image_leads_to_the_ones_beside_it(admin_client: Client) -> None:
+    actor = make_actor(images=3)
+    first, second, third = actor.dataset.images.all()
+    addresses = [reverse("dataset-image", args=[actor.pk, each.pk]) for each in (first, second, third)]
+    middle = admin_client.get(addresses[1]).text
+    assert f'rel="prev" href="{addresses[0]}"' in middle
+    assert f'rel="next" href="{addresses[2]}"' in middle
+    assert 'rel="prev"' not in admin_client.get(addresses[0]).text
+    assert 'rel="next"' not in admin_client.get(addresses[2]).text
+
+
+def test_a_pair_is_one_question_and_answered_once(admin_client: Client) -> None:
+    actor = make_actor(images=12)
+    one, other = actor.dataset.images.all()[:2]
+    for image, twin in ((one, other), (other, one)):
+        found = {"code": "near_duplicate", "level": "warning", "message": f"Nearly {twin.file_name}."}
+        TrainingImage.objects.filter(pk=image.pk).update(findings=[found | {"twin": twin.pk}])
+    compared = admin_client.get(reverse("dataset-pair", args=[actor.pk, one.pk, other.pk])).text
+    assert "Keep both" in compared
+    kept = {"image": one.pk, "code": "near_duplicate", "reason": "another pose"}
+    text = admin_client.post(reverse("dataset-decide", args=[actor.pk]), kept, follow=True).text
+    assert "Twin of" not in text
+    assert "Findings 0" in text
+    for image in actor.dataset.images.all()[:2]:
+        assert image.accepted["near_duplicate"]["reason"] == "another pose"
+    again = admin_client.get(reverse("dataset-pair", args=[actor.pk, one.pk, other.pk])).text
+    assert "Keep both" not in again
