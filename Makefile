@@ -3,8 +3,10 @@ SHELL := /bin/sh
 PORT ?= 8000
 HOST ?= 127.0.0.1
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Test processes side by side.
-JOBS ?= 2
+# Test processes side by side: one more than the two cores of CI, as many tests wait for other processes.
+JOBS ?= 3
+# Tests go out one by one in the order of conftest.py, and a group of them to one process.
+SIDE_BY_SIDE = -q -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 # Where pip finds torch, if not where it finds the rest: see .env.example.
 TORCH_INDEX_URL ?=
 
@@ -34,10 +36,12 @@ start: $(RUN_TOOLS) ## Run everything in the foreground; PORT=8010 and HOST=0.0.
 
 test: $(RUN_TOOLS) $(DEV_TOOLS) chromium ## Run all tests, and those that touch the database again on PostgreSQL
 	@status=0; \
+	export PYTHONDONTWRITEBYTECODE=; \
 	echo "On PostgreSQL:"; \
-	$(PY) -m tests.postgres $(PY) -m pytest -q -n $(JOBS) -m "(database or postgres) and not (browser or slow)" || status=1; \
+	$(PY) -m tests.postgres $(PY) -m pytest $(SIDE_BY_SIDE) --ignore tests/worker \
+		-m "(database or postgres) and not (browser or slow)" || status=1; \
 	echo "On SQLite, everything:"; \
-	$(PY) -m pytest -q -n $(JOBS) -m "not postgres" || status=1; \
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not postgres" || status=1; \
 	exit $$status
 
 faults: $(RUN_TOOLS) $(DEV_TOOLS) ## Kill everything 100 times on SQLite and on PostgreSQL, and judge what is left (20 minutes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -45,11 +46,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.s3)
         if fixtures & {"browser", "page"}:
             item.add_marker(pytest.mark.browser)
-    # Browser tests come last: Playwright leaves an event loop running, and asyncio allows one a thread.
-    # Slow ones come before quick ones, so that no process waits at the end for another's longest test.
-    items.sort(
-        key=lambda item: (bool(item.get_closest_marker("browser")), not item.get_closest_marker("slow"))
-    )
+    items[:] = in_order(items)
+
+
+def in_order(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Slow tests begin first, so that no process waits at the end for another's longest test.
+
+    Browser tests come last: Playwright leaves an event loop running, and asyncio allows one a thread.
+    A process is given three tests ahead, so among those two quick ones follow each slow one.
+    """
+    plain: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    browser: dict[bool, list[pytest.Item]] = {True: [], False: []}
+    for item in items:
+        kinds = browser if item.get_closest_marker("browser") else plain
+        kinds[item.get_closest_marker("slow") is not None].append(item)
+    quick = iter(browser[False])
+    mixed = [each for slow in browser[True] for each in (slow, *itertools.islice(quick, 2))]
+    return [*plain[True], *plain[False], *mixed, *quick]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -19,7 +19,7 @@ from tests.furnished import furnish
 from training import list_views
 from training.models import EndpointState
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,7 @@ def sign_in(page: Page, name: str, password: str = "password") -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])
 def test_every_page_for_people(walk: Walk, admin_user: User, half: int) -> None:
     """In two halves, for two cores."""

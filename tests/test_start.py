@@ -17,7 +17,7 @@ import pytest
 
 from tests.started_site import ROOT, Site, start, started
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("start")]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from tests.actors.pictures import (
 )
 
 DRAWN, PHOTOGRAPHS = TrainingDataset.Kind.DRAWN, TrainingDataset.Kind.PHOTOGRAPHS
+pytestmark = pytest.mark.xdist_group("expressions")  # they share what they measured
 Change = Callable[[Image.Image, Face], Image.Image]
 
 

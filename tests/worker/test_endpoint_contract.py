@@ -9,6 +9,8 @@ import pytest
 from tests.endpoint_contract import EndpointContract, EndpointUnderTest
 from tests.worker.processes import KEY, running_endpoint, running_worker
 
+pytestmark = pytest.mark.xdist_group("endpoint")
+
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EndpointUnderTest]:

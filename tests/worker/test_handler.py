@@ -17,6 +17,7 @@ from tests.endpoint_contract import EndpointUnderTest
 from tests.worker.object_store import SIGNATURE, ObjectStore, object_store, training_input
 from tests.worker.processes import KEY, eventually, family_of, gone, running_endpoint, running_worker
 
+pytestmark = pytest.mark.xdist_group("handler")
 HANDLER = {"module": "worker.handler", "ACTORTRAIN_TRAINER": "tests.worker.stand_in_trainer"}
 
 

@@ -30,7 +30,7 @@ PROMPT = "portrait of a young woman, fair skin, bob black hair, green eyes, smil
 LONG = [{"steps": 100, "seed": seed} for seed in range(200)]
 #: Importing torch takes seconds, and on a busy machine minutes.
 PATIENCE = 150
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("previews")]
 
 
 @pytest.fixture(scope="module")
