@@ -71,3 +71,15 @@ def test_what_is_wrong_among_the_advanced_ones_unfolds_them(signed_in_page: Page
     steps_of(page).fill("40")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Warm-up must be a whole number from 0 to 40")).to_be_visible()
+
+
+def test_a_field_that_somebody_has_resized_breaks_no_policy(signed_in_page: Page) -> None:
+    page = signed_in_page
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    opened(page)
+    steps_of(page).fill("220")
+    steps_of(page).evaluate("field => { field.style.blockSize = '60px' }")  # as a dragged corner does it
+    page.get_by_role("button", name="Apply 1 change").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    assert [text for text in told if "Content Security Policy" in text] == []

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import reswap, retarget
@@ -137,8 +138,14 @@ def keep_draft(request: PageRequest, actor_id: int) -> HttpResponse:
     """A value has changed: it is kept, and the page's parts around it follow."""
     person = standing_or_404(actor_id)
     values, newer = drafts.merge(drafts.draft_of(request.user, person.actor), request.POST)
-    form = after(form_for(person.actor, values, person.versions), request.POST.get("then", ""))
+    before = form_for(person.actor, values, person.versions)
+    then = request.POST.get("then", "")
+    form = after(before, then)
     drafts.keep(request.user, person.actor, form)
+    if then == "apply" and (count := len(before.changes())):
+        back = reverse("keep-draft", args=[actor_id])
+        told = f"{count} value{pluralize(count)} changed to those of the preset."
+        done(request, told, back, preset=before.preset, **before.values)
     if newer:
         told = ", ".join(f"{name} {text}" for name, text in labelled({name: values[name] for name in newer}))
         messages.info(request, f"Taken over from another tab of yours: {told}.")

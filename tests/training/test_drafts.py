@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.factories import make_actor, make_version
+from tests.training.test_views import undo
 from training.models import ParameterDraft
 
 pytestmark = pytest.mark.django_db
@@ -83,3 +84,14 @@ def test_a_version_that_is_loaded_stands_beside_the_draft_until_a_value_changes(
     )
     assert answer["HX-Replace-Url"] == page
     assert (saved(admin_user)["max_train_steps"], saved(admin_user)["network_dim"]) == ("777", "32")
+
+
+def test_what_auto_adjust_has_changed_can_be_undone(admin_client: Client, admin_user: User) -> None:
+    page, keep = addresses(make_actor().pk)
+    typed = {"max_train_steps": "900", "learning_rate": "x", "preset": "quick", "then": "apply"}
+    text = admin_client.post(keep, typed, headers=HTMX | {"HX-Target": "train"}).text
+    assert "3 values changed to those of the preset." in text
+    assert saved(admin_user)["max_train_steps"] == "150"
+    undo(admin_client, text)
+    assert (saved(admin_user)["max_train_steps"], saved(admin_user)["learning_rate"]) == ("900", "x")
+    assert '<option value="quick" selected>' in admin_client.get(page).text
