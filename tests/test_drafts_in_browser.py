@@ -79,6 +79,7 @@ def test_a_field_that_somebody_has_resized_breaks_no_policy(signed_in_page: Page
     page.on("console", lambda message: told.append(message.text))
     opened(page)
     steps_of(page).fill("220")
+    page.keyboard.press("Tab")
     steps_of(page).evaluate("field => { field.style.blockSize = '60px' }")  # as a dragged corner does it
     page.get_by_role("button", name="Apply 1 change").click()
     expect(page.get_by_role("button", name="Undo")).to_be_visible()

@@ -66,13 +66,13 @@ def test_a_plan_knows_errors_of_the_inspection_but_not_accepted_ones() -> None:
     for actor in (flawed, accepted):
         image = actor.dataset.images.first()
         assert image
-        image.findings = [{"code": "two_faces", "level": "error", "message": "Two faces."}]
-        image.accepted = {"two_faces": {"reason": "a mirror", "by": "ines"}} if actor == accepted else {}
+        image.findings = [{"code": "several_faces", "level": "error", "message": "Two faces."}]
+        image.accepted = {"several_faces": {"reason": "a mirror", "by": "ines"}} if actor == accepted else {}
         image.save()
         actor.dataset.write_verdict()
     batch = plan([flawed, accepted])
     assert states(batch) == ["blocked", "planned"]
-    assert "Two faces: 1 image." in batch.items.all()[0].reason
+    assert "Several faces: 1 image." in batch.items.all()[0].reason
 
 
 def test_values_of_the_batch_go_over_the_presets_and_the_warm_up_follows_the_steps() -> None:
