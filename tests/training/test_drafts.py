@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.factories import make_actor, make_version
-from tests.training.test_views import undo
+from tests.training.pages import undo
 from training.models import ParameterDraft
 
 pytestmark = pytest.mark.django_db
