@@ -11,7 +11,7 @@ from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.core.files.storage import storages
 from django.core.signals import request_finished, request_started
 from django.db import connection
@@ -166,7 +166,7 @@ def page(browser: Browser, live_server: LiveServer, quiet_end: None) -> Iterator
 
 
 @pytest.fixture
-def signed_in_page(page: Page, live_server: LiveServer, admin_user: AbstractUser) -> Page:
+def signed_in_page(page: Page, live_server: LiveServer, admin_user: User) -> Page:
     """An empty page whose visitor is the superuser."""
     let_in(page.context, live_server.url, admin_user)
     return page

@@ -20,5 +20,5 @@ def sketch(pipeline: Flux, drawing: sampling.Drawing, text: Text, empty: Text, s
 
 
 if __name__ == "__main__":
-    train.draw = sketch
+    train.draw = sketch  # type: ignore[attr-defined]  # what it draws with is its own business, but for this
     sys.exit(train.main())

@@ -120,6 +120,7 @@ def test_every_page_of_a_second_factor(walk: Walk) -> None:
     walk.look("the second factor is asked for")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])
 def test_the_admin(walk: Walk, admin_user: User, half: int) -> None:
     """Each model's list and form, and one page of each further kind."""
@@ -135,7 +136,6 @@ def test_the_page_of_the_api(walk: Walk) -> None:
     walk.page.goto("/api/docs")
     operations = walk.page.locator(".opblock")
     expect(operations.first).to_be_visible()
-    walk.look("the operations")
     for method in ("get", "patch", "delete"):
         walk.page.locator(f".opblock-{method} .opblock-summary-control").first.click()
     expect(walk.page.locator(".responses-table")).to_have_count(3)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
 
 @pytest.fixture
 def phone(
-    browser: Browser, live_server: LiveServer, quiet_end: None, admin_user: AbstractUser, media: Path
+    browser: Browser, live_server: LiveServer, quiet_end: None, admin_user: User, media: Path
 ) -> Iterator[Page]:
     """A signed-in phone. Its console must stay silent, and no page it has seen may be wider than it."""
     ensure_roles()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
@@ -32,7 +32,7 @@ def plain_page(browser: Browser, live_server: LiveServer, quiet_end: None) -> It
 
 
 def test_everything_but_live_updates_works_without_a_script(
-    plain_page: Page, admin_user: AbstractUser
+    plain_page: Page, admin_user: User
 ) -> None:
     page = plain_page
     actor = make_actor(description="purple mohawk")
@@ -65,7 +65,7 @@ def test_everything_but_live_updates_works_without_a_script(
 
 
 def test_the_studios_other_pages_work_without_a_script(
-    plain_page: Page, live_server: LiveServer, admin_user: AbstractUser, media: Path
+    plain_page: Page, live_server: LiveServer, admin_user: User, media: Path
 ) -> None:
     ensure_roles()
     page, version = plain_page, make_drawable()

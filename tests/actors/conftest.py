@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
+from django.test import Client
 from django.utils.module_loading import import_string
 from playwright.sync_api import Browser, Page
+from pytest_django.fixtures import Settings as SettingsWrapper
 from pytest_django.live_server_helper import LiveServer
 
+from actors.models import Actor
+from tests.actors.uploading import Store
+from tests.factories import make_actor
 from tests.signing_in import let_in
 
 
@@ -26,8 +31,26 @@ def tasks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def actor(db: None) -> Actor:
+    return make_actor(images=0)
+
+
+@pytest.fixture
+def curator(admin_client: Client) -> Client:
+    return admin_client
+
+
+@pytest.fixture(params=["files", "s3"])
+def store(request: pytest.FixtureRequest, live_server: LiveServer, settings: SettingsWrapper) -> Store:
+    """The default storage, then a real S3."""
+    settings.SITE_URL = live_server.url
+    request.getfixturevalue("media" if request.param == "files" else "s3_storage")
+    return Store(live_server.url)
+
+
+@pytest.fixture
 def other_page(
-    signed_in_page: Page, browser: Browser, live_server: LiveServer, admin_user: AbstractUser
+    signed_in_page: Page, browser: Browser, live_server: LiveServer, admin_user: User
 ) -> Iterator[Page]:
     """A second browser on another desk, signed in as well; nobody listens to its console."""
     context = browser.new_context(base_url=live_server.url, viewport={"width": 1440, "height": 900})

@@ -414,7 +414,9 @@ def test_the_list_asks_again_while_a_batch_goes_on_and_answers_only_when_somethi
     batch = begun(2)
     htmx = {"HX-Request": "true"}
     assert "hx-get" not in admin_client.get("/batches/?page=2").text.split('id="batches"')[0]
-    poll = html.unescape(re.search(r'hx-get="(/batches/[^"]+)"', admin_client.get("/batches/").text)[1])
+    found = re.search(r'hx-get="(/batches/[^"]+)"', admin_client.get("/batches/").text)
+    assert found
+    poll = html.unescape(found[1])
     assert admin_client.get(poll, headers=htmx).status_code == 204
     batch_launches.advance()
     rows = admin_client.get(poll, headers=htmx)
