@@ -44,6 +44,11 @@ from training.prompt_sets import PromptLine
 from worker.portraits import paint, random_scene
 
 OUT_OF_MEMORY = "The worker ran out of memory at step 41: choose a smaller batch size or a worker with more."
+LONG_ERROR = (
+    "The dataset could not be read: 3 of 15 images answered 403 (scan_04.png, scan_07.png, scan_11.png). "
+    "Their links had expired before the worker began, because it waited in the queue for 26 hours. "
+    "Nothing was trained and nothing is billed: try again, and the worker gets new links."
+)
 LONG_NAME = "Night of the second casting, everybody who still has no good version, twice if needed"
 
 
@@ -125,7 +130,7 @@ def add_others(studio: Studio, by: User) -> None:
         "queued": (Status.QUEUED, {}),
         "lost": (Status.SUBMITTING, {"submitted_at": timezone.now() - timedelta(hours=1)}),
         "cancelled": (Status.CANCELLED, {"step": 90, "loss_history": losses(90)}),
-        "failed alone": (Status.FAILED, {"error": OUT_OF_MEMORY * 4}),
+        "failed alone": (Status.FAILED, {"error": LONG_ERROR}),
     }
     for name, (status, fields) in states.items():
         cast[name] = studio.add_actor()
@@ -134,7 +139,11 @@ def add_others(studio: Studio, by: User) -> None:
     for rank in (8, 16, 32):
         versions["choose"] = make_version(cast["choose"], network_dim=rank, loss_history=losses(400), **made)
         studio.add_samples(versions["choose"], (0, 400))
-    VersionScore.objects.create(version=versions["choose"], scorer="faces 1", reason="No samples. " * 12)
+    VersionScore.objects.create(
+        version=versions["choose"],
+        scorer="faces 1",
+        reason="No samples show the actor alone: five of six hold no face.",
+    )
     cast["flux"] = studio.add_actor()
     versions["flux"] = make_version(cast["flux"], base_model="black-forest-labs/FLUX.1-dev")
     versions["flux"].mark_good(by, "the best of five")
@@ -203,7 +212,7 @@ def add_batches(studio: Studio, people: list[Actor], by: User) -> None:
     batches["failed"] = begun(people[1:4], by=by, name="First try on the new worker")
     for _ in range(3):
         batch_launches.advance()
-        end_all(batches["failed"], Status.FAILED, error=OUT_OF_MEMORY * 2)
+        end_all(batches["failed"], Status.FAILED, error=OUT_OF_MEMORY)
     batch_launches.advance()
     settings = {"concurrency": 2, "ceiling": Decimal(30), "by": by}
     batches["running"] = begun(people[2:6], name="Evening of the casting", **settings)

@@ -173,7 +173,7 @@ def take_previews(page: Page) -> None:
     """The standard set, which is drawn by itself when a version is completed."""
     page.goto("/trainings/1/previews")
     page.get_by_role("link", name="Standard: drawn portraits").first.click()
-    expect(page.locator(".preview-state")).to_contain_text("done", timeout=main_job.PATIENCE)
+    expect(page.locator(".preview-state")).to_contain_text("Done", timeout=main_job.PATIENCE)
     take(page, "previews")
 
 

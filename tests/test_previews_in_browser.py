@@ -56,15 +56,16 @@ def test_pictures_appear_while_somebody_watches(signed_in_page: Page, version: T
     page = signed_in_page
     page.goto(preview.get_absolute_url())
     state = page.locator(".preview-state .state")
-    expect(state).to_contain_text("in the queue")
+    expect(state).to_contain_text("In the queue")
     paint_pictures(preview, 0)
     output = {"stage": "drawing", "images": [{"image": 0}]}
     preview_reports.apply(preview, JobReport(id="job-live", state=JobState.IN_PROGRESS, output=output))
-    expect(state).to_contain_text("drawing, 1 of 2")
+    expect(state).to_contain_text("Drawing, 1 of 2")
     expect(page.locator(".strip a.frame img")).to_have_count(1)
     paint_pictures(preview)
     preview_reports.apply(preview, JobReport(id="job-live", state=JobState.COMPLETED))
-    expect(state).to_contain_text("done")
+    expect(state).to_contain_text("Done")
+    expect(page.get_by_role("button", name="Check status")).to_have_count(0)
     expect(page.locator(".strip a.frame img")).to_have_count(2)
     expect(page.locator("#preview")).not_to_have_attribute("hx-get", "")
 

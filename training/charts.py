@@ -12,6 +12,8 @@ Points = Sequence[tuple[int, float]]
 
 WIDTH, HEIGHT = 400, 208
 LEFT, RIGHT, TOP, BOTTOM = 40, 392, 8, 176
+#: From here on nothing is still to come: a history's last point is seldom the last step.
+NEARLY_ALL = 0.97
 #: More points than pixels show nothing more.
 MOST_POINTS = 240
 
@@ -49,7 +51,7 @@ def loss_chart(
             round(RIGHT - x(last_step), 1),
             BOTTOM - TOP,
         )
-        if last_step < total
+        if last_step < total * NEARLY_ALL
         else "",
         *(level(y(value), value) for value in ticks(low, high, logarithmic=logarithmic)),
         *(step_mark(x(step), step, total) for step in nice_steps(total)),

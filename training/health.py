@@ -17,7 +17,7 @@ from django_q.models import OrmQ
 from actors import storage
 from training.endpoints import EndpointState
 from training.leases import Lease
-from training.models import Preview, Status, TrainingVersion
+from training.models import Preview, TrainingVersion
 
 State = Literal["ok", "warning", "error"]
 
@@ -125,10 +125,7 @@ def endpoint() -> Check:
 def answers() -> Check:
     """Jobs that were sent and never answered: nobody but a person can say what became of them."""
     name, label = "answers", "Lost answers"
-    long_ago = timezone.now() - settings.DECIDE_AFTER
-    trainings = TrainingVersion.objects.filter(
-        status=Status.SUBMITTING, job_id=None, submitted_at__lte=long_ago
-    ).count()
+    trainings = TrainingVersion.objects.undecided().count()
     previews = Preview.objects.undecided().count()
     found = [
         (f"{trainings} training{'s' if trainings > 1 else ''}", f"{reverse('activity')}?status=queue"),

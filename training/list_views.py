@@ -10,7 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_htmx.http import push_url
@@ -75,7 +75,7 @@ def activity(request: PageRequest) -> HttpResponse:
     page = Paginator(trainings.values_list("pk", flat=True), 50).get_page(request.GET.get("page"))
     fragment = request.htmx and not request.htmx.history_restore_request
     endpoint = EndpointState.current()
-    undecided = Preview.objects.undecided().count()
+    undecided = TrainingVersion.objects.undecided().count(), Preview.objects.undecided().count()
     mark = mark_of(list(page.object_list), page.paginator.count, endpoint, undecided)
     if fragment and request.GET.get("seen") == mark:
         return HttpResponse(status=204)
@@ -95,7 +95,11 @@ def activity(request: PageRequest) -> HttpResponse:
         "page_links": page_links(page, lambda number: asked.query(page=str(number))),
         "poll_query": asked.query(page=str(page.number), seen=mark),
         "pictures": [(Picture(shown[pk]), places.get(pk), bills.get(pk)) for pk in page.object_list],
-        "undecided": undecided,
+        "undecided": [
+            (kind, number, address)
+            for kind, number, address in zip(("training", "preview"), undecided, DECIDE_AT, strict=True)
+            if number
+        ],
         "endpoint": endpoint,
         "may_train": can(request.user, "train"),
     }
@@ -108,7 +112,16 @@ def activity(request: PageRequest) -> HttpResponse:
 REPEATS = Prefetch("repeated_by", TrainingVersion.objects.defer(*LONG_FIELDS))
 
 
-def mark_of(keys: Sequence[int], count: int, endpoint: EndpointState | None, undecided: int) -> str:
+#: Where people say what became of lost answers: about trainings, and about previews.
+DECIDE_AT = (
+    reverse_lazy("activity", query={"status": "queue"}),
+    reverse_lazy("drawn", query={"state": "undecided"}),
+)
+
+
+def mark_of(
+    keys: Sequence[int], count: int, endpoint: EndpointState | None, undecided: tuple[int, int]
+) -> str:
     """Changes when the rows of a page of trainings do, or what is known of the endpoint."""
     rows = TrainingVersion.objects.filter(pk__in=keys).order_by("pk")
     seen = (endpoint.words, endpoint.trouble) if endpoint else ()

@@ -23,6 +23,13 @@ LOOKS = {
     Status.FAILED: "failed",
     Status.CANCELLED: "cancelled",
 }
+#: Where a status alone says too little.
+WORDS = {
+    Status.PENDING: "Waiting to be sent",
+    Status.SUBMITTING: "Being sent",
+    Status.QUEUED: "In the queue",
+    Status.COMPLETED: "Completed",
+}
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,9 @@ class Picture:
 
     @property
     def look(self) -> str:
-        """The state's name in the look: ``training``, ``good``, ``choose``, ``failed`` …"""
+        """The state's name in the look: ``training``, ``attention``, ``good``, ``failed`` …"""
+        if self.version.can_be_resolved:
+            return "attention"
         if self.version.is_active:
             return "training"
         if self.version.is_good:
@@ -56,19 +65,12 @@ class Picture:
     @property
     def words(self) -> str:
         """The state in one or two words."""
-        match self.version.status:
-            case Status.PENDING:
-                return "Waiting to be sent"
-            case Status.SUBMITTING:
-                return "Being sent"
-            case Status.QUEUED:
-                return "In the queue"
-            case Status.TRAINING:
-                return STAGES.get(self.version.stage, "Training")
-            case Status.COMPLETED:
-                return "Good version" if self.version.is_good else "Completed"
-            case _:
-                return Status(self.version.status).label
+        if self.version.can_be_resolved:
+            return "Answer lost"
+        status = Status(self.version.status)
+        if status == Status.TRAINING:
+            return STAGES.get(self.version.stage, "Training")
+        return "Good version" if self.version.is_good else WORDS.get(status, status.label)
 
     @property
     def title(self) -> str:

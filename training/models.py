@@ -113,6 +113,11 @@ class TrainingVersionQuerySet(TrackedQuerySet["TrainingVersion"]):
         # PostgreSQL puts NULL last, and SQLite first.
         return rows.order_by(F("next_poll_at").asc(nulls_first=True), "pk")
 
+    def undecided(self) -> TrainingVersionQuerySet:
+        """Sent, and the answer is lost for so long that a person has to say what became of it."""
+        long_ago = timezone.now() - settings.DECIDE_AFTER
+        return self.filter(status=Status.SUBMITTING, job_id=None, submitted_at__lte=long_ago)
+
     def import_validated(self, actor: Actor, value: dict[str, Any]) -> TrainingVersion:
         """The registry calls this: ``actors`` does not import ``training``."""
         from training import wire

@@ -147,6 +147,11 @@ class Preview(models.Model):
         return self.submitted_at + settings.DECIDE_AFTER if self.is_unanswered and self.submitted_at else None
 
     @property
+    def may_repeat(self) -> bool:
+        """Whether it ended without all its pictures."""
+        return self.status in (PreviewStatus.FAILED, PreviewStatus.CANCELLED)
+
+    @property
     def can_be_resolved(self) -> bool:
         """Whether a person may say now that it never arrived, or give it up."""
         return self.decide_at is not None and self.decide_at <= timezone.now()

@@ -13,6 +13,7 @@ urlpatterns = [
     path("previews/<int:pk>/check", preview_views.check_status, name="preview-check"),
     path("previews/<int:pk>/send-again", preview_views.send_again, name="preview-send-again"),
     path("previews/<int:pk>/give-up", preview_views.give_up, name="preview-give-up"),
+    path("previews/<int:pk>/again", preview_views.draw_again, name="preview-again"),
     path("previews/<int:pk>/delete", preview_views.delete, name="preview-delete"),
     path("prompt-sets/", prompt_set_views.prompt_sets, name="prompt-sets"),
     path("prompt-sets/settings", prompt_set_views.settings, name="preview-settings"),

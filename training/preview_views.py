@@ -114,7 +114,12 @@ def preview(request: PageRequest, pk: int) -> HttpResponse:
         over = not found.is_active
         if request.GET.get("seen") == look.mark:
             return HttpResponse(status=STOP_POLLING if over else NOTHING_NEW)
-        shared = context | {"version": found.version, "may_train": can(request.user, "train")}
+        shared = context | {
+            "version": found.version,
+            "may_train": can(request.user, "train"),
+            "may_curate": can(request.user, "curate"),
+            "over": over,
+        }
         return render(request, "training/preview_live.html", shared, status=STOP_POLLING if over else 200)
     return render(request, "training/preview.html", frame(request, found.version) | context)
 
@@ -185,6 +190,23 @@ def decided(request: PageRequest, found: Preview, decide: Any, told: str) -> Htt
     else:
         messages.success(request, told)
     return redirect(found)
+
+
+@require_POST
+@requires("train")
+def draw_again(request: PageRequest, pk: int) -> HttpResponse:
+    """Orders the same pictures once more; one that goes on is not drawn twice."""
+    found = load(pk)
+    if not found.may_repeat:
+        messages.warning(request, f"Nothing is drawn again: the preview is {found.status}.")
+        return redirect(found)
+    try:
+        again = previews.order_again(found, request.user)
+    except CannotPreview as error:
+        messages.error(request, f"Nothing is drawn. {error}")
+        return redirect(found)
+    messages.success(request, "The same pictures are ordered once more.")
+    return redirect(again)
 
 
 @require_POST

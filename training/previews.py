@@ -128,6 +128,15 @@ def order_standard_preview(
     return order(version, wanted, title=standard.name, by=by, prompt_set=standard, automatic=automatic)
 
 
+def order_again(preview: Preview, by: User | AnonymousUser) -> Preview:
+    """The same pictures once more, in a preview of its own. Raises ``CannotPreview``."""
+    wanted = [
+        Wanted(image.prompt, image.seed, image.strength, image.steps, image.checkpoint_step)
+        for image in preview.images.all()
+    ]
+    return order(preview.version, wanted, title=preview.title, by=by, prompt_set=preview.prompt_set)
+
+
 def order_automatic_preview(version: TrainingVersion) -> Preview | None:
     """Called in the transaction that completes a version: its preview is ordered with it, or not at all."""
     rules = PreviewSettings.current()

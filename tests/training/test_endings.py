@@ -241,6 +241,19 @@ def test_the_pages_resubmit_and_give_up_need_the_role_and_a_post(
         assert version.status == status
 
 
+def test_a_lost_answer_asks_for_a_person_wherever_the_training_is_shown(admin_client: Client) -> None:
+    version = unanswered()
+    activity, here = reverse("activity"), version.get_absolute_url()
+    TrainingVersion.objects.update(submitted_at=timezone.now())
+    assert "Being sent" in admin_client.get(here).text
+    assert "needs a decision" not in admin_client.get(activity).text
+    TrainingVersion.objects.update(submitted_at=timezone.now() - timedelta(hours=1))
+    assert "Answer lost" in admin_client.get(here).text
+    text = admin_client.get(activity).text
+    assert "<b>1 training needs a decision.</b>" in text
+    assert f'<a href="{here}">Send it again or give it up</a>' in text
+
+
 # Cancel, delete, stop
 
 

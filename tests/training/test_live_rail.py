@@ -87,4 +87,4 @@ def test_a_completed_version_of_an_old_registry_has_all_steps_and_no_invented_ti
     assert "in all" not in text
     row = admin_client.get("/activity/").text
     assert "1,500 of 1,500" in row
-    assert '<td class="num">–</td>' in row
+    assert 'data-k="Took">–</td>' in row

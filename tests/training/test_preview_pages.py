@@ -160,7 +160,7 @@ def test_the_page_polls_until_the_end_and_hears_nothing_when_nothing_is_new(clie
     assert client.get(address, headers=headers).status_code == 204
     preview.mark_submitted("job-1")
     live = client.get(address, headers=headers)
-    assert (live.status_code, "in the queue" in live.content.decode()) == (200, True)
+    assert (live.status_code, "In the queue" in live.content.decode()) == (200, True)
     assert "<html" not in live.content.decode()
     drawn(preview)
     over = client.get(address, headers=headers)
@@ -278,11 +278,13 @@ def test_a_lost_answer_asks_for_a_decision(trainer: Client) -> None:
     preview = ordered()
     preview.claim()
     found = page(trainer, "preview", preview.pk)
-    assert "Send again</button></div>" not in found
+    assert "It never arrived: send again</button>" not in found
     early = trainer.post(reverse("preview-give-up", args=[preview.pk]), follow=True)
     assert "may still answer" in early.content.decode()
     Preview.objects.update(submitted_at=timezone.now() - timedelta(hours=1))
-    assert "needs a decision" in page(trainer, "preview", preview.pk)
+    late = page(trainer, "preview", preview.pk)
+    assert "Needs a decision" in late
+    assert "It never arrived: send again</button>" in late
     trainer.post(reverse("preview-send-again", args=[preview.pk]))
     preview.refresh_from_db()
     assert preview.status == PreviewStatus.PENDING
@@ -314,3 +316,54 @@ def test_a_viewer_sees_and_orders_nothing() -> None:
     version = make_drawable()
     assert "Draw a preview" not in page(client, "previews", version.pk)
     assert client.post(reverse("previews", args=[version.pk])).status_code == 403
+
+
+# Once more
+
+
+def test_what_failed_is_drawn_again_with_the_same_pictures(trainer: Client) -> None:
+    version = make_drawable()
+    preview = ordered(version, Wanted(PROMPT, 5, 0.5), Wanted(PROMPT, 6), title="A look")
+    preview.fail("Not enough memory")
+    assert "Draw again</button>" in page(trainer, "preview", preview.pk)
+    answer = trainer.post(reverse("preview-again", args=[preview.pk]), follow=True)
+    again = version.previews.latest("pk")
+    assert again.pk != preview.pk
+    assert (again.title, again.status) == ("A look", PreviewStatus.PENDING)
+    pictures = [
+        [(image.prompt, image.seed, image.strength) for image in each.images.all()]
+        for each in (preview, again)
+    ]
+    assert pictures[0] == pictures[1]
+    assert "ordered once more" in answer.text
+
+
+def test_what_goes_on_or_is_done_is_not_drawn_again(trainer: Client) -> None:
+    for preview in (ordered(), drawn(ordered())):
+        assert "Draw again" not in page(trainer, "preview", preview.pk)
+        answer = trainer.post(reverse("preview-again", args=[preview.pk]), follow=True)
+        assert f"the preview is {preview.status}" in answer.text
+    assert Preview.objects.count() == 2
+
+
+def test_drawing_again_with_a_lora_that_is_gone_says_why(trainer: Client) -> None:
+    preview = ordered()
+    preview.cancel()
+    preview.version.lora_url = ""
+    preview.version.save(update_fields=["lora_url"])
+    answer = trainer.post(reverse("preview-again", args=[preview.pk]), follow=True)
+    assert "Nothing is drawn." in answer.text
+    assert Preview.objects.count() == 1
+
+
+def test_the_poll_that_sees_the_end_brings_what_can_be_done_now(trainer: Client) -> None:
+    preview = ordered()
+    preview.mark_submitted("job-1")
+    headers = {"HX-Request": "true"}
+    address = reverse("preview", args=[preview.pk])
+    assert "preview-head" not in trainer.get(address, headers=headers).text
+    preview.fail("Not enough memory")
+    over = trainer.get(address, headers=headers)
+    assert 'id="preview-head" hx-swap-oob="true"' in over.text
+    assert "Draw again" in over.text
+    assert "Check status" not in over.text
