@@ -43,14 +43,18 @@ def sign_in(page: Page, name: str, password: str = "password") -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+def enter(page: Page) -> None:
+    page.goto("/")
+    sign_in(page, "admin")
+    page.wait_for_url("**/actors/")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("half", [0, 1])
 def test_every_page_for_people(walk: Walk, admin_user: User, half: int) -> None:
     """In two halves, for two cores."""
     studio = furnish(admin_user)
-    walk.page.goto("/")
-    sign_in(walk.page, "admin")
-    walk.page.wait_for_url("**/actors/")
+    enter(walk.page)
     for name, address in sorted((addresses(studio, public=False) | states(studio)).items())[half::2]:
         walk.to(address, STATUS.get(name, 200))
     walk.page.goto("/actors/")
@@ -125,9 +129,7 @@ def test_every_page_of_a_second_factor(walk: Walk) -> None:
 def test_the_admin(walk: Walk, admin_user: User, half: int) -> None:
     """Each model's list and form, and one page of each further kind."""
     studio = furnish(admin_user)
-    walk.page.goto("/")
-    sign_in(walk.page, "admin")
-    walk.page.wait_for_url("**/actors/")
+    enter(walk.page)
     for address in admin_addresses(studio, admin_user)[half::2]:
         walk.to(address)
 

@@ -31,9 +31,7 @@ def plain_page(browser: Browser, live_server: LiveServer, quiet_end: None) -> It
     context.close()
 
 
-def test_everything_but_live_updates_works_without_a_script(
-    plain_page: Page, admin_user: User
-) -> None:
+def test_everything_but_live_updates_works_without_a_script(plain_page: Page, admin_user: User) -> None:
     page = plain_page
     actor = make_actor(description="purple mohawk")
     make_actor(sex="male")

@@ -13,7 +13,6 @@ from actors import edits
 from actors.models import TrainingImage
 from tests.factories import make_actor
 
-State = TrainingImage.State
 pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 

@@ -15,7 +15,6 @@ from training import launch
 from training.base_models import EMBEDDED, auto_adjust
 from training.models import TrainingVersion
 
-State = TrainingImage.State
 pytestmark = pytest.mark.usefixtures("tasks_at_once")
 
 

@@ -20,11 +20,9 @@ from tests.training.batch_steps import (
     states,
 )
 from training import batch_launches, batches
-from training.base_models import EMBEDDED
 from training.models import Batch, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
-STEPS = EMBEDDED.table[0].max_train_steps
 
 
 def test_the_ceiling_holds_the_upper_end_of_the_estimate_until_the_real_cost_is_known(

@@ -23,11 +23,9 @@ from tests.training.batch_steps import (
 )
 from tests.training.ready import sweep_once
 from training import batch_launches, batches, launch
-from training.base_models import EMBEDDED
 from training.models import Batch, BatchItem, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
-STEPS = EMBEDDED.table[0].max_train_steps
 
 
 def test_it_launches_so_many_at_once_in_its_order_until_all_are_done() -> None:
