@@ -69,6 +69,12 @@ def numbered(dataset: TrainingDataset) -> list[TrainingImage]:
     return images
 
 
+def in_numbers(finding: dict[str, Any], twin: TrainingImage | None) -> str:
+    """What was found, with the number of the image's twin: on a page a file's name says less."""
+    message: str = finding["message"]
+    return message.replace(twin.file_name, f"{twin.number:02d}") if twin else message  # type: ignore[attr-defined]  # numbered
+
+
 @dataclass
 class Side:
     """The column beside the pictures."""
@@ -134,8 +140,7 @@ class Side:
                     continue
                 pairs.add(pair)
                 told = {**each, "word": WORDS.get(each["code"], each["code"]), "image": image, "other": twin}
-                if twin:  # beside its picture and its number a file's name says less
-                    told["message"] = each["message"].replace(twin.file_name, f"{twin.number:02d}")  # type: ignore[attr-defined]  # numbered
+                told["message"] = in_numbers(each, twin)
                 found.append(told)
         return sorted(found, key=lambda each: each["level"] != "error")
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from actors import edits
-from actors.dataset_page import SHOWS, Side, numbered
+from actors.dataset_page import SHOWS, Side, in_numbers, numbered
 from actors.edits import CannotEdit, Overtaken
 from actors.models import Actor, TrainingDataset, TrainingImage
 from actors.people import person
@@ -97,10 +97,18 @@ def image(request: PageRequest, actor_id: int, image_id: int) -> HttpResponse:
     return _back(request, actor_id, shown)
 
 
-def beside(images: list[TrainingImage], shown: TrainingImage) -> dict[str, TrainingImage | None]:
-    """The images before and after one, in the order of the dataset."""
+def beside(images: list[TrainingImage], shown: TrainingImage) -> dict[str, Any]:
+    """The images before and after one, in the order of the dataset, and what was found in it."""
     place = next(number for number, each in enumerate(images) if each.pk == shown.pk)
-    return {"previous": images[place - 1] if place else None, "next": dict(enumerate(images)).get(place + 1)}
+    by_pk = {each.pk: each for each in images}
+    return {
+        "previous": images[place - 1] if place else None,
+        "next": dict(enumerate(images)).get(place + 1),
+        "findings": [
+            {**each, "message": in_numbers(each, by_pk.get(each.get("twin", 0)))}
+            for each in shown.open_findings()
+        ],
+    }
 
 
 def _overtaken_page(request: PageRequest, actor_id: int, shown: TrainingImage, said: str) -> HttpResponse:

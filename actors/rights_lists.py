@@ -49,6 +49,8 @@ class Entry:
 _ACTIONS = {"+": "recorded", "~": "changed", "-": "removed"}
 #: Keys and hashes of files say nothing to people; the file's name does.
 _SILENT = ("id", "actor", "document", "document_sha256")
+#: As the form says it.
+_WORDS = {"expires_on": "last valid day"}
 
 
 def changes_of(actor: Actor) -> list[Entry]:
@@ -69,7 +71,11 @@ def changes_of(actor: Actor) -> list[Entry]:
 def _changes(former: Any, row: Any) -> list[tuple[str, str, str]]:
     fields = [field for field in row.tracked_fields if field.name not in _SILENT]
     pairs = ((field, _text(former, field.name), _text(row, field.name)) for field in fields)
-    return [(str(field.verbose_name), before, after) for field, before, after in pairs if before != after]
+    return [
+        (_WORDS.get(field.name, str(field.verbose_name)), before, after)
+        for field, before, after in pairs
+        if before != after
+    ]
 
 
 def _text(row: Any, name: str) -> str:

@@ -28,7 +28,8 @@ NO_PAGES = {
     "accounts/oidc/^(?P<provider_id>[^/]+)/login/callback/",
     *("actors/<int:actor_id>/payload", "actors/<int:actor_id>/dataset.zip"),
     "actors/<int:actor_id>/dataset/uploads/<uuid:upload_id>",
-    *("actors/<int:actor_id>/rights/document", "batches/matching", "analytics/<slug:table>.csv"),
+    *("actors/<int:actor_id>/rights/document", "batches/matching", "batches/selected"),
+    "analytics/<slug:table>.csv",
     *("trainings/<int:pk>/console.txt", "trainings/<int:pk>/lora", "files/<path:key>", "healthz"),
 }
 #: Django's regular expressions in the routes of the login library.

@@ -34,7 +34,7 @@ def auto_adjust(page: Page, preset: str) -> None:
     """Looks at what a preset would change, and takes it over."""
     page.get_by_label("Preset", exact=True).select_option(label=preset)
     page.get_by_role("button", name=re.compile("^Apply")).click()
-    expect(page.get_by_role("heading", name="These are the values of this preset")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing to adjust")).to_be_visible()
 
 
 def set_parameter(page: Page, label: str, value: str) -> None:

@@ -44,6 +44,8 @@ def test_what_is_added_is_told_by_its_values_and_people_by_their_names(
     text = admin_client.get(f"/actors/{version.actor_id}/history").text
     assert "Status: <bdi>completed</bdi>" in text
     assert "nothing</bdi> → <bdi>completed" not in text
+    assert 'Good: <bdi class="mute">no</bdi> → <bdi>yes</bdi>' in text
+    assert "Good reason" not in text  # it stands in its own column
     # The steps of trainings name people as the changes do.
     assert text.count("Mara Lindqvist</td>") == 2
 

@@ -21,7 +21,9 @@ DONE = {"+": "added", "~": "changed", "-": "removed"}
 #: Lines of one action come within a moment of each other.
 _MOMENT = timedelta(seconds=2)
 #: What links a row to its actor says nothing about a change.
-_SILENT = frozenset(("actor", "dataset", "number"))
+_SILENT = frozenset(("actor", "dataset", "number", "good_reason"))  # the reason is told beside the change
+#: Where a column's name is not what people say.
+_WORDS = {"is_good": "good", "lora_url": "LoRA"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _changes(former: Any, row: Any) -> Iterator[Change]:
         if tracked.name == "source":
             yield from _source_changes(before, after) if before is not None else ()
         elif (text := _text(after)) != (old := _text(before)):
-            yield Change(str(tracked.verbose_name), old, text)
+            yield Change(_WORDS.get(tracked.name, str(tracked.verbose_name)), old, text)
 
 
 def _source_changes(before: str, after: str) -> Iterator[Change]:
@@ -120,9 +122,8 @@ def _entry(row: Any, changes: tuple[Change, ...]) -> Entry:
         TrainingImage: f"image {getattr(row, 'file_name', '')}",
         TrainingVersion: getattr(row, "name", ""),
     }[row.instance_type]
-    return Entry(
-        row.history_date, who, what, DONE[row.history_type], row.history_change_reason or "", changes
-    )
+    told = tuple(change for change in changes if change.after != what)  # "V4 added" names it already
+    return Entry(row.history_date, who, what, DONE[row.history_type], row.history_change_reason or "", told)
 
 
 def _together(entries: list[Entry]) -> Iterator[Entry]:

@@ -16,7 +16,7 @@ from django_htmx.http import HttpResponseClientRefresh
 
 from actors.permissions import can, requires
 from actors.requests import PageRequest
-from training import batch_choice, batch_plan, batch_totals, batches
+from training import batch_choice, batch_glance, batch_plan, batch_totals, batches
 from training.batch_forms import LimitsForm, form_of
 from training.batch_picture import LOOKS, TABS, picture, pictures
 from training.batch_plan import CannotPlan
@@ -270,3 +270,11 @@ def matching_ids(request: PageRequest) -> HttpResponse:
     """The ids of everyone whom the library's filters leave, one a line: "select all"."""
     ids = batch_choice.by_filters(request.GET.urlencode()).ids
     return HttpResponse("\n".join(str(pk) for pk in ids), content_type="text/plain")
+
+
+@require_safe
+@requires("train")
+def selected(request: PageRequest) -> HttpResponse:
+    """What training the selected actors would take, and who can't be trained: a sentence."""
+    ids = [int(word) for word in request.GET.get("ids", "").split(",") if word.isdecimal() and len(word) < 10]
+    return HttpResponse(batch_glance.glance(ids), content_type="text/plain")

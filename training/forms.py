@@ -109,6 +109,7 @@ class Change:
     label: str
     before: str
     after: str
+    because: str = ""
 
 
 @dataclass
@@ -207,10 +208,24 @@ class ParameterForm:
         """What auto-adjust with the chosen preset would change. The trigger token stays."""
         specs, after = self.base.specs(), self.recommended(self.preset)
         return [
-            Change(spec.label, self.values[name], after[name])
+            Change(spec.label, self.values[name], after[name], self.because(name, after))
             for name, spec in specs.items()
             if name != "class_tokens" and Row(spec, self.values[name], after[name]).changed
         ]
+
+    def because(self, name: str, after: Mapping[str, str]) -> str:
+        """Why the preset wants this value of this dataset, in a few words."""
+        rules, images = self.offered[self.preset], self.image_count or 20
+        if name in rules.fixed:
+            return "fixed by the preset"
+        if name == "max_train_steps":
+            seen = int(after[name]) * int(after["batch_size"]) / images
+            return f"each image is seen about {seen:.0f} times"
+        if name == "lr_warmup_steps":
+            return f"{rules.warmup:.0%} of the steps".replace("%", " %")
+        if name == "learning_rate" and rules.learning_rate != 1:
+            return f"{rules.learning_rate:g} times what is recommended for {images} images"
+        return f"recommended for {images} images"
 
     def adjusted(self) -> ParameterForm:
         """With the chosen preset's values."""

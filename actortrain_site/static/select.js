@@ -11,6 +11,26 @@ function show() {
   if (!bar()) return;
   bar().toggleAttribute("data-some", chosen.size > 0);
   bar().querySelector("[data-count]").textContent = chosen.size.toLocaleString("en");
+  tell();
+}
+
+// Who can train, how long it takes and what it costs: asked once the choice rests.
+const TELL_AFTER = 300;
+let told = "";
+let waiting;
+function tell() {
+  const ids = [...chosen].slice(0, 201).join(","); // of more the site says that the plan tells
+  if (ids === told) return;
+  told = ids;
+  clearTimeout(waiting);
+  if (ids) waiting = setTimeout(ask, TELL_AFTER, ids);
+  else bar().querySelector("[data-told]").textContent = "";
+}
+
+async function ask(ids) {
+  const answer = await fetch(`${bar().dataset.glance}?ids=${ids}`).catch(() => null);
+  const words = answer?.ok && !answer.redirected ? await answer.text() : "";
+  if (ids === told && bar()) bar().querySelector("[data-told]").textContent = words;
 }
 
 function keep() {

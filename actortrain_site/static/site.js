@@ -72,7 +72,13 @@ document.addEventListener("htmx:oobAfterSwap", letLeave);
 
 // On the phone a row of tabs is longer than the screen: the one that is open is in sight.
 const tab = document.querySelector(".tabs [aria-current]");
-if (tab) tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - tab.parentElement.clientWidth + 32;
+const inSight = () => {
+  tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - tab.parentElement.clientWidth + 32;
+};
+if (tab) {
+  inSight();
+  addEventListener("resize", inSight); // a phone that is turned
+}
 
 // Where a page has one before and one after it, the arrows lead there.
 document.addEventListener("keydown", (event) => {

@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from tests.factories import make_actor, make_version
 from tests.training.pages import HTMX, STEPS, form_of, undo
-from training.models import ParameterDraft, Status, TrainingVersion
+from training.base_models import EMBEDDED, PresetRules
+from training.models import ParameterDraft, Preset, Status, TrainingVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -36,6 +37,15 @@ def test_a_bad_value_starts_nothing_and_is_kept_with_the_reason(admin_client: Cl
     assert "9&lt;b&gt;" in answer.text
     assert "Steps must be a whole number from" in answer.text
     assert not TrainingVersion.objects.exists()
+
+
+def test_a_bad_value_stands_among_what_keeps_a_start_back_and_leads_to_its_field(
+    admin_client: Client,
+) -> None:
+    text = admin_client.get(reverse("actor", args=[make_actor().pk]), {"learning_rate": "x"}).text
+    checks = text.partition('id="checks"')[2]
+    assert "not yet" in checks
+    assert 'href="#p-learning_rate">Correct it' in checks
 
 
 def test_a_second_start_leads_to_the_training_that_runs(admin_client: Client) -> None:
@@ -65,6 +75,18 @@ def test_auto_adjust_shows_before_and_after_and_applies_it(admin_client: Client)
     assert form_of(applied)["max_train_steps"] == STEPS
     quick = form_of(admin_client.get(address, {"preset": "quick", "then": "apply"}).text)
     assert quick["max_train_steps"] == str(int(STEPS) // 2)
+
+
+def test_each_change_says_why(admin_client: Client) -> None:
+    rules = PresetRules("Slow", steps=2, learning_rate=0.5, warmup=0.3, fixed={"network_dim": 32})
+    Preset.objects.get(name="quick").revise(rules)
+    text = admin_client.get(reverse("actor", args=[make_actor(images=16).pk]), {"preset": "quick"}).text
+    told = re.findall(r'class="mute because">([^<]+)<', text)
+    seen = 2 * int(STEPS) * EMBEDDED.batch_size // 16
+    assert f"each image is seen about {seen} times" in told
+    assert "0.5 times what is recommended for 16 images" in told
+    assert "fixed by the preset" in told
+    assert "30 % of the steps" in told
 
 
 def test_buttons_of_the_form_work_without_a_script(admin_client: Client) -> None:

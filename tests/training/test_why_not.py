@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from actors.models import Actor, TrainingDataset, TrainingImage, Verdict
+from actors.models import Actor, LikenessRights, TrainingDataset, TrainingImage, Verdict
 from tests.factories import make_actor
 from training.readiness import Facts, checks
 from training.standing import first_line
@@ -37,6 +38,15 @@ def test_the_reason_stands_beside_the_button_with_a_way_out(admin_client: Client
     found = re.search(r'href="([^"]+)">Bring it back in the admin', text)
     assert found
     assert gone.name in admin_client.get(found[1].replace("&amp;", "&")).text
+
+
+def test_rights_that_ended_are_told_once(admin_client: Client) -> None:
+    actor = make_actor()
+    LikenessRights.objects.create(actor=actor, basis="consent", expires_on=date(2001, 1, 1))
+    text = train_page(admin_client, actor)
+    assert "Until that is mended nothing can start." in text
+    assert "Not possible until then." in text
+    assert text.count("The rights to this likeness ended on") == 2  # the next step, and the list of checks
 
 
 def test_findings_lead_to_the_list_of_findings_by_the_words_of_the_dataset_page(admin_client: Client) -> None:
