@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from actors import arrivals
 from actors.permissions import ensure_roles
-from tests.browsing import too_wide
+from tests.actors.browsing import make_files
 from tests.factories import make_actor, make_drawn_actor, make_version
 from tests.signing_in import let_in
 from tests.training.batch_steps import look_at_all
@@ -20,6 +22,11 @@ from tests.training.previewing import make_drawable
 from training.models import Batch, Preset, Preview, PromptSet, SampleImage, Status, TrainingVersion
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.browser]
+#: Within the page: a question from outside may meet one that is already leaving.
+TELL_WIDTH = """addEventListener("load", () => {
+  const wider = document.documentElement.scrollWidth - innerWidth;
+  if (wider > 0) throw Error(`${location} is ${wider} px too wide`);
+});"""
 
 
 @pytest.fixture
@@ -32,9 +39,9 @@ def phone(
     context = browser.new_context(
         base_url=live_server.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
+    context.add_init_script(TELL_WIDTH)
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("load", lambda page: complaints.extend(f"{page.url}: {told}" for told in too_wide(page)))
     let_in(context, live_server.url, admin_user)
     page.goto("/actors/")
     yield page
@@ -126,6 +133,28 @@ def test_an_image_is_left_out_and_another_gets_a_caption(phone: Page) -> None:
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.included, second.included, second.caption) == (False, True, "portrait, looking left")
+
+
+def test_images_are_taken_from_the_phone(
+    phone: Page, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "async_task", lambda *_, **__: None)  # nobody looks at them here
+    actor = make_actor(images=0)
+    phone.goto(f"/actors/{actor.pk}/")
+    phone.locator("#next").get_by_role("link", name="Add images").tap()
+    phone.get_by_label("Files").set_input_files(make_files(tmp_path, 2))
+    expect(phone.locator("#thumbs .thumb")).to_have_count(2)
+    assert actor.dataset.images.count() == 2
+
+
+def test_figures_lead_to_their_rows_and_a_failure_to_its_training(phone: Page) -> None:
+    failed = make_version(status=Status.FAILED, error="Out of memory", finished_at=timezone.now())
+    dock(phone, "Dashboard")
+    failures = phone.get_by_role("region", name="Failures")
+    failures.get_by_role("link", name="1", exact=True).tap()
+    phone.wait_for_url(re.compile(r"/activity/\?"))
+    phone.get_by_role("link", name=re.compile(f"^{failed.actor.number}")).tap()
+    expect(phone.locator(".live-head")).to_contain_text("Failed")
 
 
 def test_a_preview_is_ordered_and_a_prompt_set_made(phone: Page) -> None:
