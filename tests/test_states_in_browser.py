@@ -80,7 +80,7 @@ def test_the_studios_other_pages_work_without_a_script(
     expect(page.locator(".preview-state")).to_be_visible()
     page.get_by_role("button", name="Cancel", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name=re.compile("^Cancel")).click()
-    expect(page.locator(".preview-state")).to_contain_text("cancelled")
+    expect(page.locator(".preview-state")).to_contain_text("Cancelled")
     page.goto(f"/actors/{version.actor_id}/rights")
     page.get_by_label("Basis").select_option("consent")
     page.get_by_label("Reference").fill("Folder 7, page 3")
