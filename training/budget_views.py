@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -17,9 +18,10 @@ from actors import studio_time
 from actors.history import changing
 from actors.permissions import can, requires, signed_in_only
 from actors.requests import PageRequest
+from actors.undo import done
 from training import budgets, costs
 from training.budget_models import BudgetEntry, BudgetMonth, BudgetRule
-from training.models import TrainingVersion
+from training.models import Preview, TrainingVersion
 
 #: Entries of a month that one page shows, the newest first.
 MOST_ENTRIES = 200
@@ -35,17 +37,18 @@ def own(request: PageRequest) -> HttpResponse:
     entries = list(
         BudgetEntry.objects.filter(month__user=request.user, month__month=usage.month)[:MOST_ENTRIES]
     )
-    there = set(
-        TrainingVersion.objects.filter(
-            pk__in=[entry.object_id for entry in entries if entry.kind == BudgetEntry.Kind.TRAINING]
-        ).values_list("pk", flat=True)
-    )
+    named = {kind: [entry.object_id for entry in entries if entry.kind == kind] for kind in BudgetEntry.Kind}
+    trainings = TrainingVersion.objects.filter(pk__in=named[BudgetEntry.Kind.TRAINING])
+    drawn = Preview.objects.filter(pk__in=named[BudgetEntry.Kind.PREVIEW])
+    there = {
+        (str(kind), pk): reverse(kind.value, args=[pk])
+        for kind, rows in ((BudgetEntry.Kind.TRAINING, trainings), (BudgetEntry.Kind.PREVIEW, drawn))
+        for pk in rows.values_list("pk", flat=True)
+    }
     context = {
         "usage": usage,
         "priced": costs.price() is not None,
-        "entries": [
-            (entry, entry.kind == BudgetEntry.Kind.TRAINING and entry.object_id in there) for entry in entries
-        ],
+        "entries": [(entry, there.get((entry.kind, entry.object_id))) for entry in entries],
         "former": months.exclude(month=usage.month)[:12],
         "begins": studio_time.next_month(usage.month),
         "may_administer": can(request.user, "admin"),
@@ -119,6 +122,13 @@ def all_budgets(request: PageRequest) -> HttpResponse:
     return render(request, "training/budgets.html", context, status=400 if form.errors else 200)
 
 
+def key_of(rule: BudgetRule) -> str:
+    """Whom a rule is for, as the form's choice."""
+    if rule.user_id:
+        return f"person-{rule.user_id}"
+    return f"role-{rule.group_id}" if rule.group_id else "everybody"
+
+
 def remove(request: PageRequest) -> HttpResponse:
     """Takes a rule away: the wider one counts again."""
     key = request.POST.get("remove", "")
@@ -126,8 +136,10 @@ def remove(request: PageRequest) -> HttpResponse:
     if rule is None:
         messages.error(request, "That rule is gone already.")
     else:
-        whose = rule.whose
+        removed = f"Removed: the budget of {rule.whose}. The wider rule counts again."
+        again = {"whose": key_of(rule), "dollars": rule.dollars, "trainings": rule.trainings}
         with changing(request.user):
             rule.delete()
-        messages.success(request, f"Removed: the budget of {whose}. The wider rule counts again.")
+        fields = {name: "" if value is None else str(value) for name, value in again.items()}
+        done(request, removed, reverse("budgets"), **fields)
     return redirect("budgets")

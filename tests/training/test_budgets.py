@@ -23,6 +23,7 @@ from pytest_django.fixtures import Settings
 from actors import letters, storage
 from actors.models import Letter, LikenessRights, RightsPolicy
 from actors.permissions import ensure_roles
+from actors.undo import undo_of
 from tests.factories import make_actor, make_version
 from tests.simulated_jobs import tiny_lora
 from tests.training.batch_steps import begun, plan, states
@@ -406,8 +407,13 @@ def test_admins_set_change_and_remove_ceilings(ines: User, admin_client: Client)
     assert set(BudgetRule.objects.values_list("dollars", flat=True)) == {10, 30}
     own = BudgetRule.objects.get(user=ines)
     assert [row.history_user.username for row in own.history.all()] == ["admin", "admin"]
-    admin_client.post(address, {"remove": own.pk})
+    removed = admin_client.post(address, {"remove": own.pk}, follow=True)
     assert budgets.ceiling_of(ines).dollars == 10
+    toast = undo_of(list(removed.context["messages"])[-1])
+    assert toast is not None
+    admin_client.post(toast.url, toast.fields)
+    assert budgets.ceiling_of(ines).dollars == 30
+    admin_client.post(address, {"remove": (own := BudgetRule.objects.get(user=ines)).pk})
     assert admin_client.post(address, {"remove": own.pk}, follow=True).status_code == 200
 
 
