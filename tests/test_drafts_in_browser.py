@@ -70,7 +70,10 @@ def test_what_is_wrong_among_the_advanced_ones_unfolds_them(signed_in_page: Page
     opened(page)
     steps_of(page).fill("40")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("Warm-up must be a whole number from 0 to 40")).to_be_visible()
+    expect(page.locator("#err-lr_warmup_steps")).to_contain_text(
+        "Warm-up must be a whole number from 0 to 40"
+    )
+    expect(page.locator("#err-lr_warmup_steps")).to_be_visible()
 
 
 def test_a_field_that_somebody_has_resized_breaks_no_policy(signed_in_page: Page) -> None:
