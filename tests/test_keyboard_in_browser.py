@@ -252,5 +252,12 @@ def test_the_loss_is_read_in_both_scales_and_the_console_is_kept(signed_in_page:
     expect(page.locator("#scale-log")).to_have_attribute("aria-current", "true")
     expect(page.locator("#loss .raw")).to_have_count(2)  # one of them in the key
     expect(page.locator("#loss .line")).to_have_count(2)
-    page.locator("#loss svg.chart").first.hover()
-    expect(page.locator("#loss .probe text")).to_have_text(re.compile(r"^\d+: 0\.\d+$"))
+    chart, value = page.locator("#loss-chart"), page.locator("#loss .probe text")
+    tab_to(page, chart)
+    for key, step in (("ArrowLeft", 80), ("ArrowLeft", 40), ("Home", 1), ("ArrowLeft", 1), ("End", 80)):
+        page.keyboard.press(key)
+        expect(value).to_have_text(re.compile(rf"^{step}: 0\.\d+$"))
+    page.keyboard.press("Tab")
+    expect(value).to_have_count(0)
+    chart.hover()
+    expect(value).to_have_text(re.compile(r"^\d+: 0\.\d+$"))

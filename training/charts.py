@@ -61,11 +61,13 @@ def loss_chart(
         format_html('<circle class="head" cx="{}" cy="{}" r="4"/>', x(last_step), y(last)),
     ]
     readable = ";".join(f"{step},{x(step)},{y(value)},{value:.4g}" for step, value in line)
+    # An id, so that a live page gives the focus back to the chart that replaces this one.
     words = (
         f"Loss by step, raw and smoothed: {line[0][1]:.3g} at the start, {last:.3g} at step {last_step:,}."
     )
     return format_html(
-        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}" data-points="{}">{}</svg>',
+        '<svg class="chart" id="loss-chart" viewBox="0 0 {} {}" role="img" aria-label="{}" data-points="{}"'
+        ' tabindex="0">{}</svg>',
         WIDTH,
         HEIGHT,
         words,
