@@ -29,6 +29,14 @@ SORTS = {
     "name": "Name",
 }
 VIEWS = ("sheet", "table")
+#: Columns of the table by the sort that a click on them asks for, and which way it goes.
+COLUMN_SORTS = {
+    "number": ("Number", "ascending"),
+    "name": ("Actor", "ascending"),
+    "need": ("State", "ascending"),
+    "images": ("Images", "descending"),
+    "recent": ("Last training", "descending"),
+}
 PAGE_SIZE = 36
 #: Library states by who has to act: people first, then machines, then nobody.
 NEED = ("choose", "failed", "unfit", "training", "none", "fit", "good")
@@ -115,6 +123,10 @@ class Filters:
     def cleared(self) -> str:
         """The query string of everybody, in the same order and view."""
         return Filters(sort=self.sort, view=self.view).query()
+
+    def sorted_by(self, sort: str) -> str:
+        """The query string of the same actors in another order."""
+        return Filters(self.q, self.chosen, sort, self.view).query()
 
     def without(self, group: str, value: str) -> str:
         """The query string with one choice taken back."""

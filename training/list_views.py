@@ -19,7 +19,7 @@ from actors.permissions import can, requires
 from actors.requests import PageRequest
 from training.costs import bills_of
 from training.endpoints import EndpointState
-from training.library import PAGE_SIZE, SORTS, Filters, Library
+from training.library import COLUMN_SORTS, PAGE_SIZE, SORTS, Filters, Library
 from training.live import Picture
 from training.live_parts import short
 from training.models import LONG_FIELDS, Preview, TrainingVersion
@@ -27,6 +27,7 @@ from training.pages import CountedPaginator, page_links
 from training.queueing import places_of
 from training.selection import STATUSES, Selection
 from training.standing import standings, with_standing
+from training.state_faces import faces_of
 
 
 @require_safe
@@ -53,6 +54,7 @@ def library(request: PageRequest) -> HttpResponse:
         "next_size": min(PAGE_SIZE, found.left - page.end_index()),
         "people": people,
         "sorts": SORTS.items(),
+        "heads": {key: (*head, filters.sorted_by(key)) for key, head in COLUMN_SORTS.items()},
         "views": [(view, filters.query(view=view)) for view in ("sheet", "table")],
         "may_train": can(request.user, "train"),
     }
@@ -82,6 +84,7 @@ def activity(request: PageRequest) -> HttpResponse:
     rows = TrainingVersion.objects.select_related("actor", "created_by").defer(*LONG_FIELDS[1:])
     shown = rows.prefetch_related(REPEATS).in_bulk(page.object_list)
     places, bills = places_of(shown.values()), bills_of(shown.values(), timezone.now())
+    faces = faces_of({version.actor_id for version in shown.values()})
     context = {
         "section": "activity",
         "asked": asked,
@@ -94,7 +97,10 @@ def activity(request: PageRequest) -> HttpResponse:
         "page": page,
         "page_links": page_links(page, lambda number: asked.query(page=str(number))),
         "poll_query": asked.query(page=str(page.number), seen=mark),
-        "pictures": [(Picture(shown[pk]), places.get(pk), bills.get(pk)) for pk in page.object_list],
+        "pictures": [
+            (Picture(shown[pk]), places.get(pk), bills.get(pk), faces.get(shown[pk].actor_id))
+            for pk in page.object_list
+        ],
         "undecided": [
             (kind, number, address)
             for kind, number, address in zip(("training", "preview"), undecided, DECIDE_AT, strict=True)

@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -161,3 +162,25 @@ def test_no_poster_says_fit_while_a_start_is_refused(admin_client: Client) -> No
     assert "Not fit: the inspection found errors" in admin_client.get(reverse("library")).text
     edits.accept(dataset, TrainingImage.objects.get(pk=image.pk), "too_small", "the only profile", by=None)
     assert "Not fit" not in posters_of(admin_client)
+
+
+def test_the_tables_columns_sort_and_keep_the_filters(admin_client: Client) -> None:
+    make_actor(sex="male")
+    text = admin_client.get(reverse("library"), {"view": "table", "sex": "male", "sort": "images"}).text
+    heads = dict(re.findall(r'<th scope="col"([^>]*)><a href="([^"]*)">', text))
+    assert ' class="num" aria-sort="descending"' in heads
+    assert text.count("aria-sort") == 1
+    assert '<a href="?sex=male&amp;sort=recent&amp;view=table">Last training</a>' in text
+    assert (
+        '<a href="?sex=male&amp;view=table">State</a>' in text
+    )  # the order that needs no word in an address
+
+
+def test_an_empty_library_leads_to_the_import(admin_client: Client, client: Client) -> None:
+    address = reverse("admin:actors_actor_import")
+    assert f'href="{address}">Import actors.json' in admin_client.get(reverse("library")).text
+    viewer = User.objects.create_user("viewer")
+    viewer.groups.add(Group.objects.get(name="Viewer"))
+    client.force_login(viewer)
+    assert "No actors yet" in client.get(reverse("library")).text
+    assert address not in client.get(reverse("library")).text
