@@ -25,7 +25,7 @@ def test_signing_in_and_skipping_to_the_content(page: Page, admin_user: object) 
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Library")).to_be_visible()
     press(page, page.get_by_role("link", name="Skip to content"))
-    assert page.url.endswith("#main")
+    page.wait_for_url(re.compile("#main$"))
 
 
 def test_filters_sort_and_view_of_the_library(signed_in_page: Page) -> None:

@@ -1,20 +1,30 @@
-"""A few faces of each state for the dashboard: who is meant by a number."""
+"""Faces beside numbers and names: who is meant."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
-from actors.models import TrainingImage
+from actors.models import Actor, TrainingImage
 from training.library import Library
 from training.standing import with_standing
 from training.standing_rows import ActorStanding
 
 #: Faces of a state.
 MOST = 6
+
+
+def faces_of(actor_ids: Collection[int]) -> dict[int, str]:
+    """A link to the small picture of each actor that has one. Two queries, however many."""
+    shown: QuerySet[Any, Any] = with_standing(Actor.objects.filter(pk__in=actor_ids))
+    covers = dict(shown.order_by().values_list("pk", "cover_id"))
+    images = TrainingImage.objects.in_bulk({cover for cover in covers.values() if cover})
+    links = {pk: image.thumbnail_link() or image.link() for pk, image in images.items()}
+    return {actor: links[cover] for actor, cover in covers.items() if links.get(cover or -1)}
 
 
 def faces() -> dict[str, list[str]]:
@@ -31,11 +41,8 @@ def faces() -> dict[str, list[str]]:
         ActorStanding.objects.filter(actor__in=Library.base()).annotate(place=place).filter(place__lte=MOST)
     )
     states = dict(rows.order_by("state", "place").values_list("actor_id", "state"))
-    shown: QuerySet[Any, Any] = with_standing(Library.base().filter(pk__in=states))
-    covers = dict(shown.order_by().values_list("pk", "cover_id"))
-    images = TrainingImage.objects.in_bulk({cover for cover in covers.values() if cover})
+    links = faces_of(states)
     found: dict[str, list[str]] = defaultdict(list)
     for actor, state in states.items():
-        cover = images.get(covers.get(actor) or -1)
-        found[state].append((cover.thumbnail_link() or cover.link()) if cover else "")
+        found[state].append(links.get(actor, ""))
     return found

@@ -7,9 +7,12 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from tests.factories import make_actor, make_version
 from tests.training.pages import HTMX, seen_in
@@ -30,7 +33,7 @@ def test_activity_filters_by_state(admin_client: Client) -> None:
 
 
 def trainings(text: str) -> list[str]:
-    return re.findall(r'<th scope="row"><a href="([^"]+)"', text)
+    return re.findall(r'<th scope="row">.*?<a href="([^"]+)"', text)
 
 
 def test_activity_filters_by_person_and_actor_at_once(admin_client: Client, admin_user: User) -> None:
@@ -82,3 +85,18 @@ def test_a_failure_of_the_list_has_its_way_out_once(admin_client: Client) -> Non
     row = admin_client.get("/activity/?status=failed").text
     assert f'id="again-{failed.pk}"' not in row
     assert f'Tried again as <a href="{again.get_absolute_url()}">' in row
+
+
+def test_trainings_stand_beside_the_faces_of_their_actors_at_constant_queries(admin_client: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as seen:
+            admin_client.get(reverse("activity"))
+        return len(seen)
+
+    version = make_version(make_actor())
+    link = version.actor.dataset.images.all()[0].link()
+    assert f'src="{escape(link)}"' in admin_client.get(reverse("activity")).text
+    one = queries()
+    for _ in range(3):
+        make_version(make_actor())
+    assert queries() == one

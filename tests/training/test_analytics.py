@@ -167,7 +167,7 @@ def test_the_link_of_every_cost_shows_what_adds_up_to_it(
     assert report.totals.preview_cost
     for words, figures, rows in linked(report):
         page = admin_client.get(reverse("activity") + rows.query()).context
-        bills = [bill for _, _, bill in page["pictures"] if bill]
+        bills = [bill for _, _, bill, _ in page["pictures"] if bill]
         assert sum(bill.total for bill in bills) == (figures.cost or 0), words
         page = admin_client.get(reverse("drawn") + rows.query()).context
         drawn = [preview.cost_usd for preview, _, _ in page["rows"]]
