@@ -70,6 +70,7 @@ def test_everyone_whom_the_filters_leave_is_selected_at_once(signed_in_page: Pag
     page.goto("/actors/?sex=female")
     page.get_by_role("button", name="Select all 40").click()
     expect(page.get_by_text("40 selected")).to_be_visible()
+    expect(page.get_by_text("Nobody can train now.")).to_be_visible()  # asked for once the choice rests
     page.get_by_role("form", name="Selection").get_by_role("button", name="Plan a batch").click()
     page.wait_for_url(re.compile(r"/batches/\d+/"))
     assert len(chosen()) == 40

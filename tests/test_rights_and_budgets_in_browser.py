@@ -50,7 +50,7 @@ def test_an_admin_sets_a_ceiling_and_the_train_page_obeys(signed_in_page: Page, 
     page.get_by_role("button", name="Set the ceiling").press("Enter")
     expect(page.get_by_text("Changed: the budget of everybody.")).to_be_visible()
     page.goto(f"/actors/{actor.pk}/")
-    expect(page.get_by_text("$0.00 of $0.05 this month")).to_be_visible()
+    expect(page.get_by_role("link", name="$0.00 of $0.05")).to_be_visible()
     expect(page.get_by_text("Not possible yet: The budget")).to_contain_text("$0.00 of $0.05 are used.")
     expect(page.get_by_role("button", name="Start V1")).to_have_count(0)
     page.goto("/budgets/")
