@@ -14,10 +14,14 @@ SLIGHT_BLEED = 10.0
 
 @dataclass(frozen=True)
 class Suggestion:
-    """``version`` is None when the numbers favour nobody; ``why`` is for people."""
+    """``version`` is None when the numbers favour nobody; ``why`` is for people.
+
+    ``is_clear`` is false where the numbers tell nothing apart and the version is only the newest.
+    """
 
     version: TrainingVersion | None
     why: str
+    is_clear: bool = True
 
 
 def suggest(scores: Iterable[VersionScore]) -> Suggestion | None:
@@ -48,9 +52,9 @@ def suggest(scores: Iterable[VersionScore]) -> Suggestion | None:
     worst = max((other.bleed or 0.0) for _, other in close)
     if score.bleed is not None and worst - max(score.bleed, SLIGHT_BLEED) > 0:
         why += f"bleeds least into other prompts ({score.bleed_words}, against {worst:.0f} %)"
-    else:
-        why += f"is the newest of them ({score.words}){warning(score)}"
-    return Suggestion(best, f"{why}.")
+        return Suggestion(best, f"{why}.")
+    why += f"is the newest of them ({score.words}){warning(score)}"
+    return Suggestion(best, f"{why}.", is_clear=False)
 
 
 def overlap(one: VersionScore, other: VersionScore) -> bool:

@@ -14,7 +14,7 @@ register = template.Library()
 def boxed(field: BoundField) -> SafeString:
     """The field's widget with the class that the style sheet draws; boxes to tick keep their own."""
     plain = isinstance(field.field.widget, (CheckboxInput, RadioSelect, CheckboxSelectMultiple))
-    attrs = {} if plain else {"class": "in"}
+    attrs: dict[str, str | bool] = {} if plain else {"class": "in"}
     if str(field.field.widget.attrs.get("placeholder", "")).startswith(str(field.label)):
         attrs["placeholder"] = ""  # says the label once more
     return field.as_widget(attrs=attrs)

@@ -71,6 +71,7 @@ def test_the_newest_is_taken_when_nothing_tells_them_apart() -> None:
     assert found.version
     assert found.version.name == "V2"
     assert "V1 and V2 can't be told apart by likeness; V2 is the newest of them" in found.why
+    assert not found.is_clear
 
 
 def test_a_best_version_that_bleeds_comes_with_a_warning() -> None:
