@@ -26,7 +26,7 @@ from training.models import LONG_FIELDS, Preview, TrainingVersion
 from training.pages import CountedPaginator, page_links
 from training.queueing import places_of
 from training.selection import STATUSES, Selection
-from training.standing import standings, with_standing
+from training.standing import add_likeness, standings, with_standing
 from training.state_faces import faces_of
 
 
@@ -42,6 +42,8 @@ def library(request: PageRequest) -> HttpResponse:
     order = {pk: place for place, pk in enumerate(page.object_list)}
     people = standings(with_standing(Library.base().filter(pk__in=order)))
     people.sort(key=lambda person: order[person.actor.pk])
+    if filters.view == "table":
+        add_likeness(people)
     context: dict[str, Any] = {
         "section": "library",
         "filters": filters,

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +18,8 @@ from django.utils import timezone
 
 from actors.models import IMAGES_FLOOR, Actor, TrainingDataset, TrainingImage, Verdict
 from actors.rights import Flaw, flaws_of
-from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion
+from training.models import ACTIVE, LONG_FIELDS, Status, TrainingVersion, VersionScore
+from training.suggesting import listed
 
 #: In the order of the way from images to a good version.
 STATES = {
@@ -29,6 +31,9 @@ STATES = {
     "failed": "Failed last",
     "good": "Good",
 }
+
+#: More versions than these are not told by name.
+NAMED = 3
 
 #: A training may start in either case, but the poster says what is known.
 FIT_WORDS = {Verdict.WARNINGS: "Fit with warnings", Verdict.NOT_INSPECTED: "Not inspected"}
@@ -88,6 +93,8 @@ class Standing:
     versions: list[TrainingVersion]
     #: What is wrong with the rights to the likeness, or soon will be.
     rights: Flaw | None = None
+    #: Of the good version, in percent, where somebody has asked for it.
+    likeness: float | None = None
 
     @property
     def state(self) -> str:
@@ -139,6 +146,13 @@ class Standing:
         return "?" + urlencode([("v", version.number) for version in chosen]) if len(chosen) > 1 else ""
 
     @property
+    def spent(self) -> Decimal | None:
+        """What its trainings and previews were billed; ``None`` where nothing had a price."""
+        billed = [cost for each in self.versions for cost in (each.cost_usd, each.preview_cost_usd)]
+        known = [cost for cost in billed if cost is not None]
+        return sum(known, Decimal(0)) if known else None
+
+    @property
     def images_look(self) -> str:
         """Whether a training may start on the images, as the poster colours their number."""
         images, stored = self.actor.included_count, self.actor.stored_count
@@ -165,8 +179,10 @@ class Standing:
         """The state in one line: ``64 %``, ``V2 and V3 to judge``, ``Good since 3 Nov``."""
         images, stored = self.actor.included_count, self.actor.stored_count
         fit = FIT_WORDS.get(self.actor.verdict, "Fit")
+        waiting = [version.name for version in self.undecided]
+        to_judge = listed(waiting) if len(waiting) <= NAMED else f"{len(waiting)} versions"
         words = {
-            "choose": f"{' and '.join(version.name for version in self.undecided[-2:])} to judge",
+            "choose": f"{to_judge} to judge",
             "fit": f"{fit} · {images} images",
             "unfit": "Not fit: the inspection found errors",
             "training": f"{self.percent} %" if self.active and self.active.step else "In the queue",
@@ -208,6 +224,14 @@ def standings(actors: Iterable[Any]) -> list[Standing]:
         Standing(actor, covers.get(actor.cover_id or -1), of_actor[actor.pk], flaws.get(actor.pk))
         for actor in people
     ]
+
+
+def add_likeness(people: Iterable[Standing]) -> None:
+    """Of the good versions; one query."""
+    by_version = {person.good.pk: person for person in people if person.good}
+    scores = VersionScore.objects.filter(version__in=by_version).values_list("version", "value")
+    for version, value in scores:
+        by_version[version].likeness = value
 
 
 def standing(pk: int) -> Standing | None:

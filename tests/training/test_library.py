@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -15,7 +16,7 @@ from actors import edits
 from actors.models import Actor, TrainingImage
 from tests.factories import make_actor, make_version
 from tests.training.pages import HTMX
-from training.models import Status, TrainingVersion
+from training.models import Status, TrainingVersion, VersionScore
 
 pytestmark = pytest.mark.django_db
 
@@ -184,3 +185,14 @@ def test_an_empty_library_leads_to_the_import(admin_client: Client, client: Clie
     client.force_login(viewer)
     assert "No actors yet" in client.get(reverse("library")).text
     assert address not in client.get(reverse("library")).text
+
+
+def test_the_table_tells_likeness_and_what_was_spent(admin_client: Client) -> None:
+    good = make_version(cost_usd=Decimal("1.20"), preview_cost_usd=Decimal("0.05"))
+    good.mark_good()
+    make_version(good.actor, status=Status.FAILED, cost_usd=Decimal("0.30"))
+    VersionScore.objects.create(version=good, scorer="faces 1", value=88.4)
+    make_actor()
+    text = admin_client.get(reverse("library"), {"view": "table", "sort": "number"}).text
+    assert re.findall(r'<td class="num at-more">([^<]*)</td>', text) == ["88 %", "$1.55", "–", "–"]
+    assert "<dt>Spent</dt><dd>$1.55</dd>" in admin_client.get(reverse("actor", args=[good.actor_id])).text
