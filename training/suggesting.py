@@ -81,4 +81,4 @@ def warning(score: VersionScore) -> str:
 
 def listed(names: list[str]) -> str:
     """``V1, V2 and V3``."""
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

@@ -170,3 +170,12 @@ def test_the_next_step_leads_to_the_comparison_of_what_is_undecided(admin_client
     TrainingVersion.objects.filter(pk=newer.pk).update(finished_at="2099-01-01T00:00:00Z")
     text = admin_client.get(reverse("versions", args=[good.actor_id])).text
     assert f"{reverse('compare', args=[good.actor_id])}?v=1&amp;v=2" in text
+
+
+def test_the_header_names_up_to_three_versions_to_judge_and_the_list_marks_them(admin_client: Client) -> None:
+    actor = make_actor()
+    for said in ("V1 to judge", "V1 and V2 to judge", "V1, V2 and V3 to judge", "4 versions to judge"):
+        make_version(actor)
+        text = admin_client.get(reverse("versions", args=[actor.pk])).text
+        assert said in text
+    assert text.count("To judge") == 4
