@@ -111,7 +111,7 @@ def test_every_page_of_a_second_factor(walk: Walk) -> None:
     expect(page.get_by_role("heading", name="You may not do this")).to_be_visible()
     page.goto("/accounts/2fa/totp/activate/")
     page.get_by_label("Password").fill("password")
-    page.get_by_role("button", name="Confirm").click()
+    page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("button", name="Activate")).to_be_visible()
     walk.look("an app is set up")
     TOTP.activate(person, generate_totp_secret())
