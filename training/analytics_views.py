@@ -18,6 +18,7 @@ from training import analytics, analytics_csv, figure_charts
 from training.library import Filters
 from training.spans import DEFAULT_LENGTH, LENGTHS, NoSpan, Span
 from training.state_faces import faces
+from training.waiting import WAITING, waiting
 
 #: What the parts of a bar are, from below upwards.
 OUTCOME_KEY = (
@@ -50,6 +51,9 @@ def dashboard(request: PageRequest) -> HttpResponse:
         "month": f"{timezone.localdate():%Y-%m}",
         "today": timezone.localdate(),
         "states": [(state, library_of(state.value), pictures[state.value]) for state in report.states],
+        "waiting": waiting(),
+        "waiting_count": sum(state.count for state in report.states if state.value in WAITING),
+        "all_waiting": library_of(*WAITING),
         "flow": figure_charts.flow(report.states),
         "outcomes": figure_charts.outcomes(report.over_time),
         "cost_per_good": figure_charts.cost_per_good(report.over_time),
@@ -66,9 +70,9 @@ def whose_costs(viewer: User) -> User | None:
     return None if can(viewer, "admin") else viewer
 
 
-def library_of(state: str) -> str:
-    """The library's address with the actors of one state."""
-    return reverse("library") + Filters(chosen={"state": [state]}).query()
+def library_of(*states: str) -> str:
+    """The library's address with the actors of these states."""
+    return reverse("library") + Filters(chosen={"state": list(states)}).query()
 
 
 @require_safe

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from tests.factories import make_actor
+from tests.factories import make_actor, make_version
 from tests.training.figured import (
     MARCH,
     NOON,
@@ -196,3 +196,20 @@ def test_the_states_are_those_of_the_library_and_lead_there(admin_client: Client
     }
     for state, address, _ in page.context["states"]:
         assert admin_client.get(address).context["page"].paginator.count == state.count
+
+
+def test_the_dashboard_names_some_who_wait_for_a_person_with_the_way_to_it(admin_client: Client) -> None:
+    assert "Waits for a person" not in admin_client.get(reverse("analytics")).text
+    judged, failed, unfit = make_actor(), make_actor(), make_actor(images=3)
+    make_version(judged, status=Status.COMPLETED)
+    make_version(judged, status=Status.COMPLETED)
+    last = make_version(failed, status=Status.FAILED, error="Out of memory.")
+    for _ in range(3):
+        make_version(status=Status.FAILED)
+    text = admin_client.get(reverse("analytics")).text
+    listed = text[text.index("Waits for a person") :]
+    assert ">All 6</a>" in listed
+    assert f'href="{reverse("compare", args=[judged.pk])}?v=1&amp;v=2"' in listed
+    assert f'href="{last.get_absolute_url()}">See why' in listed
+    assert f'href="{reverse("dataset", args=[unfit.pk])}">Mend' in listed
+    assert listed.count("See why") == 2  # the library shows all
