@@ -142,6 +142,9 @@ def test_images_are_taken_from_the_phone(
     actor = make_actor(images=0)
     phone.goto(f"/actors/{actor.pk}/")
     phone.locator("#next").get_by_role("link", name="Add images").tap()
+    phone.wait_for_url(
+        "**/dataset#add-images"
+    )  # loaded with its scripts; before that, the button "Upload" sends
     phone.get_by_label("Files").set_input_files(make_files(tmp_path, 2))
     expect(phone.locator("#thumbs .thumb")).to_have_count(2)
     assert actor.dataset.images.count() == 2
