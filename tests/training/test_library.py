@@ -133,6 +133,8 @@ def test_a_submission_whose_answer_is_lost_needs_somebody(admin_client: Client) 
     text = admin_client.get(reverse("actor", args=[version.actor_id])).text
     assert f'href="{version.get_absolute_url()}">Decide on {version.name}' in text
     assert "Nothing to do meanwhile" not in text
+    assert f"Nobody knows what became of {version.name}." in text
+    assert "is training already" not in text
 
 
 def test_the_table_keeps_filters_and_shows_the_same_people(admin_client: Client) -> None:
