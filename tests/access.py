@@ -103,6 +103,7 @@ ACCESS: dict[str, dict[str, str]] = {
     "batches/<int:pk>/actors/<int:actor_id>": {"GET": "train", "POST": "train"},
     "batches/<int:pk>/<slug:verb>": {"POST": "train"},
     "analytics/": {"GET": "view"},
+    "analytics/waiting": {"GET": "view"},
     "analytics/<slug:table>.csv": {"GET": "view"},
     "presets/": {"GET": "view"},
     "presets/new": {"GET": "curate", "POST": "curate"},

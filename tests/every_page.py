@@ -29,7 +29,7 @@ NO_PAGES = {
     *("actors/<int:actor_id>/payload", "actors/<int:actor_id>/dataset.zip"),
     "actors/<int:actor_id>/dataset/uploads/<uuid:upload_id>",
     *("actors/<int:actor_id>/rights/document", "batches/matching", "batches/selected"),
-    "analytics/<slug:table>.csv",
+    *("analytics/<slug:table>.csv", "analytics/waiting"),
     *("trainings/<int:pk>/console.txt", "trainings/<int:pk>/lora", "files/<path:key>", "healthz"),
 }
 #: Django's regular expressions in the routes of the login library.

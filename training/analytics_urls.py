@@ -6,6 +6,7 @@ from training import analytics_views, preset_views
 
 urlpatterns = [
     path("analytics/", analytics_views.dashboard, name="analytics"),
+    path("analytics/waiting", analytics_views.who_waits, name="analytics-waiting"),
     path("analytics/<slug:table>.csv", analytics_views.download, name="analytics-csv"),
     path("presets/", preset_views.presets, name="presets"),
     path("presets/new", preset_views.new_preset, name="preset-new"),

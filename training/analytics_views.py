@@ -18,7 +18,7 @@ from training import analytics, analytics_csv, figure_charts
 from training.library import Filters
 from training.spans import DEFAULT_LENGTH, LENGTHS, NoSpan, Span
 from training.state_faces import faces
-from training.waiting import WAITING, waiting
+from training.waiting import MOST, WAITING, waiting
 
 #: What the parts of a bar are, from below upwards.
 OUTCOME_KEY = (
@@ -51,9 +51,9 @@ def dashboard(request: PageRequest) -> HttpResponse:
         "month": f"{timezone.localdate():%Y-%m}",
         "today": timezone.localdate(),
         "states": [(state, library_of(state.value), pictures[state.value]) for state in report.states],
-        "waiting": waiting(),
         "waiting_count": sum(state.count for state in report.states if state.value in WAITING),
         "all_waiting": library_of(*WAITING),
+        "places": range(sum(min(MOST, state.count) for state in report.states if state.value in WAITING)),
         "flow": figure_charts.flow(report.states),
         "outcomes": figure_charts.outcomes(report.over_time),
         "cost_per_good": figure_charts.cost_per_good(report.over_time),
@@ -63,6 +63,13 @@ def dashboard(request: PageRequest) -> HttpResponse:
         "span_query": urlencode(span.query),
     }
     return render(request, "training/analytics.html", context, status=400 if problem else 200)
+
+
+@require_safe
+@requires("view")
+def who_waits(request: PageRequest) -> HttpResponse:
+    """Some of those who wait for a person. Fetched after the dashboard, which is quicker without."""
+    return render(request, "training/analytics_waiting.html", {"waiting": waiting()})
 
 
 def whose_costs(viewer: User) -> User | None:
