@@ -52,11 +52,11 @@ LONG_ERROR = (
 LONG_NAME = "Night of the second casting, everybody who still has no good version, twice if needed"
 
 
-def losses(steps: int) -> list[list[float]]:
-    """A loss as it looks: falling, with noise."""
-    noise = random.Random(steps)
+def losses(steps: int, lift: float = 0.0) -> list[list[float]]:
+    """A loss as it looks: falling, with noise; a lift tells versions apart."""
+    noise = random.Random(f"{steps} {lift}")
     return [
-        [step, round(0.12 + 0.6 * math.exp(-3 * step / steps) + noise.uniform(-0.05, 0.05), 4)]
+        [step, round(0.12 + lift + 0.6 * math.exp(-3 * step / steps) + noise.uniform(-0.05, 0.05), 4)]
         for step in range(1, steps + 1, max(1, steps // 80))
     ]
 
@@ -94,7 +94,12 @@ def add_main_actor(studio: Studio, by: User) -> None:
     )
     for name, rank, score in (("done", 8, 61.0), ("good", 16, 88.0)):
         version = make_drawable(
-            actor=main, network_dim=rank, step=400, loss_history=losses(400), execution_ms=700_000, **made
+            actor=main,
+            network_dim=rank,
+            step=400,
+            loss_history=losses(400, 1 / rank),
+            execution_ms=700_000,
+            **made,
         )
         studio.add_samples(version, (0, 200, 400))
         numbers: dict[str, Any] = {
@@ -137,7 +142,9 @@ def add_others(studio: Studio, by: User) -> None:
         versions[name] = make_version(cast[name], status=status, **made, **fields)
     cast["choose"] = studio.add_actor()
     for rank in (8, 16, 32):
-        versions["choose"] = make_version(cast["choose"], network_dim=rank, loss_history=losses(400), **made)
+        versions["choose"] = make_version(
+            cast["choose"], network_dim=rank, loss_history=losses(400, 1 / rank), **made
+        )
         studio.add_samples(versions["choose"], (0, 400))
     VersionScore.objects.create(
         version=versions["choose"],

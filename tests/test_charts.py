@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import xml.etree.ElementTree as ET
 
@@ -76,5 +77,14 @@ def test_ten_times_the_points_take_about_ten_times_as_long() -> None:
 
 
 def test_other_versions_are_drawn_dashed_each_in_its_own_way() -> None:
-    chart = charts.loss_chart(falling(100), 200, others=[falling(200), [], falling(50)])
+    chart = charts.loss_chart(
+        falling(100), 200, others=[falling(200), [], falling(50)], names=["V4", "V1", "V<2>", "V3"]
+    )
     assert [name for name in paths(chart) if name.startswith("old")] == ["old old-1", "old old-3"]
+    named = json.loads(ET.fromstring(chart).get("data-named") or "")
+    assert [(name, len(values)) for name, values in named] == [
+        ("V4", 0),
+        ("V1", 200),
+        ("V<2>", 0),
+        ("V3", 50),
+    ]

@@ -43,3 +43,14 @@ def test_the_slider_moves_the_edge_between_two_versions(signed_in_page: Page) ->
     press(page, page.get_by_role("button", name="Side by side"))
     expect(page.locator(".pair .nums span:visible")).to_have_text(["V1", "V2", "V3"])
     expect(slider).to_be_hidden()
+
+
+def test_the_loss_of_all_versions_is_read_at_one_step(signed_in_page: Page) -> None:
+    page, actor = signed_in_page, make_actor()
+    for worse in (0.2, 0.1, 0.0):
+        make_version(actor, loss_history=[[1, 0.9 + worse], [80, 0.4 + worse]])
+    page.goto(f"/actors/{actor.pk}/compare?v=1&v=2&v=3")
+    tab_to(page, page.locator("#loss-chart"))
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    expect(page.locator(".probe text")).to_have_text(["1", "V3 0.900", "V2 1.00", "V1 1.10"])

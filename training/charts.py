@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 
@@ -19,9 +20,17 @@ MOST_POINTS = 240
 
 
 def loss_chart(
-    history: Points, total_steps: int, *, logarithmic: bool = False, others: Sequence[Points] = ()
+    history: Points,
+    total_steps: int,
+    *,
+    logarithmic: bool = False,
+    others: Sequence[Points] = (),
+    names: Sequence[str] = (),
 ) -> SafeString:
-    """Loss by step: raw, smoothed and, dashed, other versions' smoothed ones. Empty without points."""
+    """Loss by step: raw, smoothed and, dashed, other versions' smoothed ones. Empty without points.
+
+    ``names`` of this version and the others stand beside the values that people point at.
+    """
     points = clean(history, logarithmic=logarithmic)
     if not points:
         return SafeString()
@@ -67,13 +76,20 @@ def loss_chart(
     )
     return format_html(
         '<svg class="chart" id="loss-chart" viewBox="0 0 {} {}" role="img" aria-label="{}" data-points="{}"'
-        ' tabindex="0">{}</svg>',
+        ' data-named="{}" tabindex="0">{}</svg>',
         WIDTH,
         HEIGHT,
         words,
         readable,
+        json.dumps(values_of_others(names, dashed), separators=(",", ":")) if names else "",
         mark_safe("".join(parts)),  # noqa: S308 - every part is formatted above
     )
+
+
+def values_of_others(names: Sequence[str], dashed: Sequence[Points]) -> list[list[object]]:
+    """For the script: each version's name and its values; those of the first stand in ``data-points``."""
+    rounded = [[[step, float(f"{value:.4g}")] for step, value in part] for part in dashed]
+    return [[name, part] for name, part in zip(names, [[], *rounded], strict=True)]
 
 
 def clean(history: Points, *, logarithmic: bool) -> list[tuple[int, float]]:

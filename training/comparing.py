@@ -182,6 +182,7 @@ class Comparison:
             max(version.max_train_steps or 0 for version in self.versions),
             logarithmic=self.logarithmic,
             others=[points(version) for version in others],
+            names=[version.name for version in (newest, *others)],
         )
 
     # Samples

@@ -3,6 +3,23 @@
 const pointsOf = (chart) =>
   (chart.read ??= chart.dataset.points.split(";").map((point) => point.split(",").map(Number)));
 
+// Of compared versions: the names, this one's first, and the values of the others.
+const namedOf = (chart) => (chart.named ??= JSON.parse(chart.dataset.named || "[]"));
+
+const nearest = (points, far) => points.reduce((best, point) => (far(point) < far(best) ? point : best));
+
+// In the order of the key below the chart: the newest version first.
+function words(chart, step, loss) {
+  const [own = [], ...others] = namedOf(chart);
+  const said = (own.length ? [own, ...others.reverse()] : []).flatMap(([name, points], number) => {
+    if (number && !points.length) return [];
+    const value = number ? nearest(points, ([at]) => Math.abs(at - step))[1] : loss;
+    return [`${name} ${value.toPrecision(3)}`];
+  });
+  const at = step.toLocaleString("en");
+  return said.length ? [at, ...said] : [`${at}: ${loss.toPrecision(3)}`];
+}
+
 function forget(kept) {
   for (const probe of document.querySelectorAll(".chart .probe"))
     if (probe.ownerSVGElement !== kept) probe.remove();
@@ -14,10 +31,7 @@ document.addEventListener("pointermove", (event) => {
   if (!chart) return;
   const box = chart.getBoundingClientRect();
   const x = ((event.clientX - box.left) / box.width) * chart.viewBox.baseVal.width;
-  draw(
-    chart,
-    pointsOf(chart).reduce((best, point) => (Math.abs(point[1] - x) < Math.abs(best[1] - x) ? point : best)),
-  );
+  draw(chart, nearest(pointsOf(chart), (point) => Math.abs(point[1] - x)));
 });
 
 // From the end of the curve backwards: that is where people look first.
@@ -45,10 +59,13 @@ function draw(chart, [step, x, y, loss]) {
     line.setAttribute(key, value);
   const dot = document.createElementNS(name, "circle");
   for (const [key, value] of Object.entries({ cx: x, cy: y, r: 3 })) dot.setAttribute(key, value);
-  const text = document.createElementNS(name, "text");
-  text.setAttribute("class", x > 300 ? "strong end" : "strong");
-  text.setAttribute("x", x > 300 ? x - 6 : x + 6);
-  text.setAttribute("y", 18);
-  text.textContent = `${step.toLocaleString("en")}: ${loss.toPrecision(3)}`;
-  probe.replaceChildren(line, dot, text);
+  const lines = words(chart, step, loss).map((said, number) => {
+    const text = document.createElementNS(name, "text");
+    text.setAttribute("class", x > 300 ? "strong end" : "strong");
+    text.setAttribute("x", x > 300 ? x - 6 : x + 6);
+    text.setAttribute("y", 18 + 13 * number);
+    text.textContent = said;
+    return text;
+  });
+  probe.replaceChildren(line, dot, ...lines);
 }
