@@ -81,7 +81,7 @@ def test_a_slider_sets_the_field_and_the_advice_follows(signed_in_page: Page) ->
     expect(page.get_by_label(re.compile("^Steps max_train"))).to_have_value(STEPS)
     page.get_by_label(re.compile("^Learning rate learning")).fill("7")
     page.keyboard.press("Tab")
-    expect(page.get_by_text("Learning rate must be a number from")).to_be_visible()
+    expect(page.locator("#err-learning_rate")).to_contain_text("must be a number from")
     expect(page.get_by_text("Correct the marked parameters first")).to_be_visible()
 
 
