@@ -59,7 +59,7 @@ def the_registry_tells_the_good_version(page: Page) -> None:
 def the_standard_set_was_drawn_by_itself(page: Page) -> None:
     """Ordered with the completion, nobody asked for it."""
     page.get_by_role("link", name="Standard: drawn portraits").click()
-    expect(page.locator(".preview-state .state")).to_contain_text("done", timeout=main_job.PATIENCE)
+    expect(page.locator(".preview-state .state")).to_contain_text("Done", timeout=main_job.PATIENCE)
     expect(page.locator(".strip a.frame img")).to_have_count(16)
 
 
@@ -72,7 +72,7 @@ def a_grid_is_drawn_as_ordered(page: Page) -> None:
     page.get_by_label("Drawing steps").fill("6")
     page.get_by_label("step 10").check()
     page.get_by_role("button", name="Draw").click()
-    expect(page.locator(".preview-state .state")).to_contain_text("done", timeout=main_job.PATIENCE)
+    expect(page.locator(".preview-state .state")).to_contain_text("Done", timeout=main_job.PATIENCE)
 
     # Two rows of checkpoints, three columns of strengths; the base alone is one picture in both rows.
     expect(page.locator(".strip.film")).to_have_count(2)
