@@ -21,17 +21,17 @@ from django.db.models import F, Q
 from training import costs, failures
 from training.figures import Figures, Trainings, flag
 from training.library import Choice, Filters, Library
+from training.models import TrainingVersion
 from training.preset_models import PresetRevision
 from training.selection import NONE, SIZE_NAMES, SIZES, Selection, size_of_dataset
 from training.spans import Span, start_of
 
 #: What trainings are grouped by, as numbers.
-KEYS: dict[str, Any] = {
-    "person": F("created_by"),
+PRESET_KEYS: dict[str, Any] = {
     "revision": F("preset_revision"),
     "edited": flag(Q(preset_edited=True)),
-    "size": size_of_dataset(numbered=True),
 }
+KEYS: dict[str, Any] = PRESET_KEYS | {"person": F("created_by"), "size": size_of_dataset(numbered=True)}
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,16 @@ def people(span: Span, trainings: Trainings, only: User | None) -> list[Group]:
     )
 
 
-def presets_of_all_time(bill: costs.Bill | None, preset: str = "") -> list[Group]:
-    """What they came to; of one preset only when it is named."""
+def results_of_preset(preset: str, bill: costs.Bill | None) -> list[Group]:
+    """What its trainings of all time came to, by revision, those with changed values apart."""
     rows = Selection(preset=preset).rows()
-    return presets(Trainings.read(rows, bill, **KEYS), preset=preset)
+    return presets(Trainings.read(rows, bill, **PRESET_KEYS), preset=preset)
+
+
+def results_of_revisions(revisions: Iterable[PresetRevision], bill: costs.Bill | None) -> list[Group]:
+    """What all trainings with exactly their values came to."""
+    rows = TrainingVersion.objects.filter(preset_revision__in=revisions, preset_edited=False)
+    return presets(Trainings.read(rows, bill, **PRESET_KEYS))
 
 
 def presets(trainings: Trainings, span: Span | None = None, *, preset: str = "") -> list[Group]:

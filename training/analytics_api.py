@@ -207,7 +207,7 @@ class PresetView(APIView):
     def get(self, request: Request, key: str) -> Response:
         """Of all time; results of retired presets too."""
         preset = get_object_or_404(Preset, name=key)
-        results = analytics.presets_of_all_time(costs.bill_for(0.0), key)
+        results = analytics.results_of_preset(key, costs.bill_for(0.0))
         told = preset_page.history(list(preset.revisions.select_related("by", "preset")), results)
         return Response(
             {

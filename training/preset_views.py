@@ -25,7 +25,7 @@ def presets(request: PageRequest) -> HttpResponse:
     """All of them, each with its newest revision and what all its trainings came to."""
     bill = costs.bill_for(0.0)
     revisions = list(PresetRevision.objects.newest())
-    results = {group.key: group for group in analytics.presets_of_all_time(bill)}
+    results = {group.key: group for group in analytics.results_of_revisions(revisions, bill)}
     rows = [
         (revision, results.get(f"{revision.preset.name}.{revision.number}"))
         for revision in sorted(revisions, key=lambda each: each.preset.retired_at is not None)
@@ -96,7 +96,7 @@ def preset_answer(request: PageRequest, found: Preset, form: PresetForm, status:
     revisions = list(found.revisions.select_related("by", "preset", "restores"))
     newest = revisions[0]
     bill = costs.bill_for(0.0)
-    results = analytics.presets_of_all_time(bill, found.name)
+    results = analytics.results_of_preset(found.name, bill)
     typed = form.rules() if form.is_bound and form.is_valid() else None
     context: dict[str, Any] = {
         "section": "presets",
