@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils.module_loading import import_string
 from playwright.sync_api import Browser, Page
@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings as SettingsWrapper
 from pytest_django.live_server_helper import LiveServer
 
 from actors.models import Actor
+from actors.permissions import ensure_roles
 from tests.actors.uploading import Store
 from tests.factories import make_actor
 from tests.signing_in import let_in
@@ -46,6 +47,21 @@ def store(request: pytest.FixtureRequest, live_server: LiveServer, settings: Set
     settings.SITE_URL = live_server.url
     request.getfixturevalue("media" if request.param == "files" else "s3_storage")
     return Store(live_server.url)
+
+
+@pytest.fixture
+def sign_in(db: None) -> Callable[[str], Client]:
+    """Makes a person of a role and signs them in."""
+    ensure_roles()
+
+    def client(role: str) -> Client:
+        person = User.objects.create_user(role, f"{role.lower()}@studio.example", "x")
+        person.groups.add(Group.objects.get(name=role))
+        visitor = Client()
+        visitor.force_login(person)
+        return visitor
+
+    return client
 
 
 @pytest.fixture
