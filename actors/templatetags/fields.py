@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from django import template
 from django.forms import BoundField, CheckboxInput, RadioSelect
-from django.forms.widgets import CheckboxSelectMultiple
+from django.forms.widgets import CheckboxSelectMultiple, Select
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from actors.templatetags.look import icon
 
 register = template.Library()
 
@@ -17,7 +20,10 @@ def boxed(field: BoundField) -> SafeString:
     attrs: dict[str, str | bool] = {} if plain else {"class": "in"}
     if str(field.field.widget.attrs.get("placeholder", "")).startswith(str(field.label)):
         attrs["placeholder"] = ""  # says the label once more
-    return field.as_widget(attrs=attrs)
+    widget = field.as_widget(attrs=attrs)
+    if isinstance(field.field.widget, Select):
+        return format_html('<span class="sel">{}{}</span>', widget, icon("down"))
+    return widget
 
 
 @register.filter
